@@ -1,0 +1,1 @@
+"""Benchmarks, run as `keras-frcnn bench NAME`."""

@@ -1,0 +1,1 @@
+"""Data sets: TFDS Pascal VOC, folders in VOC format, and generated shapes, as one `Dataset`."""

@@ -1,0 +1,1 @@
+"""Object proposals: selective search, the cache that keeps them, and imports of saved ones."""

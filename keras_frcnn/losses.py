@@ -1,0 +1,64 @@
+"""The multi-task loss of Fast R-CNN (paper section 2.3), one Keras loss for each head.
+
+    L(p, u, t, v) = -log p_u + lambda [u >= 1] smooth_L1((t^u - v) / sigma_u)
+
+averaged over all sampled RoIs of the mini-batch. N images, R RoIs each, K object classes;
+RoIs labelled -1 are padding and count nowhere. sigma_u is the standard deviation of the
+regression targets of class u: the paper normalises the targets, here the model's outputs are in
+plain units (its last layer inverts the normalisation) and the loss divides by sigma instead,
+which is the same number.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class ClassificationLoss(keras.losses.Loss):
+    """Log loss of the true class: labels [N, R] (-1: padding), logits [N, R, K + 1]."""
+
+    def call(self, y_true, y_pred):
+        """Return the mean over the real RoIs, a scalar."""
+        labels = tf.cast(y_true, tf.int32)
+        real = tf.cast(labels >= 0, tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.maximum(labels, 0), tf.cast(y_pred, tf.float32)
+        )
+        return tf.reduce_sum(losses * real) / _count(real)
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class BoxRegressionLoss(keras.losses.Loss):
+    """Smooth L1 of the true class's box: targets [N, R, 5], deltas [N, R, K, 4].
+
+    Args:
+        std: standard deviation of the targets of each class, [K, 4].
+        weight: lambda of the paper.
+
+    A row of the targets is (label, tx, ty, tw, th): the label chooses the class's output.
+    """
+
+    def __init__(self, std, weight: float = 1.0, name: str = "box_regression_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.std = np.asarray(std, np.float32)
+        self.weight = weight
+
+    def call(self, y_true, y_pred):
+        """Return the sum over foreground RoIs divided by the number of real RoIs, a scalar."""
+        labels = tf.cast(y_true[..., 0], tf.int32)
+        index = tf.maximum(labels - 1, 0)
+        deltas = tf.gather(tf.cast(y_pred, tf.float32), index, batch_dims=2)
+        error = tf.abs(deltas - y_true[..., 1:]) / tf.gather(tf.constant(self.std), index)
+        losses = tf.reduce_sum(tf.where(error < 1.0, 0.5 * error**2, error - 0.5), axis=-1)
+        is_fg = tf.cast(labels >= 1, tf.float32)
+        return self.weight * tf.reduce_sum(losses * is_fg) / _count(labels >= 0)
+
+    def get_config(self):
+        """Return what recreates the loss."""
+        return {**super().get_config(), "std": self.std.tolist(), "weight": self.weight}
+
+
+def _count(real: tf.Tensor) -> tf.Tensor:
+    """The number of real RoIs, at least 1 so that a batch of padding alone has loss 0."""
+    return tf.maximum(tf.reduce_sum(tf.cast(real, tf.float32)), 1.0)

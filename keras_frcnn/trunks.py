@@ -1,0 +1,92 @@
+"""The convolutional networks that turn an image into the feature map RoI pooling reads.
+
+A trunk ends before the last max pooling, which RoI pooling replaces (paper section 2.2).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A trunk and the head that belongs to it."""
+
+    build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]
+    stride: int  # pixels per feature cell; the spatial scale of RoI pooling is 1 / stride
+    pixel_means: tuple[float, float, float]  # B, G, R, subtracted from the input
+    pool_size: tuple[int, int]  # cells of RoI pooling, height and width
+    fc_units: tuple[int, int]  # of fc6 and fc7
+    frozen: tuple[str, ...]  # layers that are not fine-tuned when pretrained (paper section 4.5)
+    renamed: dict[str, str]  # layer of this project -> its name in published weights
+
+
+def _vgg16(images):
+    # Random weights here: pretrained ones are loaded over them by `keras_frcnn.weights`.
+    vgg = keras.applications.VGG16(include_top=False, weights=None, input_tensor=images)
+    for layer in vgg.layers:
+        if isinstance(layer, layers.Conv2D):
+            # Keras's default (Glorot) halves the signal at every ReLU: after 13 of them nothing
+            # of the image is left and training from random weights does not start.
+            layer.kernel.assign(keras.initializers.HeNormal()(layer.kernel.shape))
+    return vgg.get_layer("block5_conv3").output
+
+
+def _squeezenet(images):
+    def conv(x, filters, size, name, strides=1):
+        return layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding="same",
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=name,
+        )(x)
+
+    def fire(x, squeeze, expand, name):
+        x = conv(x, squeeze, 1, f"{name}_squeeze1x1")
+        return layers.Concatenate(name=f"{name}_concat")(
+            [conv(x, expand, 1, f"{name}_expand1x1"), conv(x, expand, 3, f"{name}_expand3x3")]
+        )
+
+    def pool(x, name):
+        return layers.MaxPooling2D(3, 2, padding="same", name=name)(x)
+
+    x = pool(conv(images, 64, 3, "conv1", strides=2), "pool1")
+    x = fire(fire(x, 16, 64, "fire2"), 16, 64, "fire3")
+    x = pool(x, "pool3")
+    x = fire(fire(x, 32, 128, "fire4"), 32, 128, "fire5")
+    x = pool(x, "pool5")
+    x = fire(fire(x, 48, 192, "fire6"), 48, 192, "fire7")
+    return fire(fire(x, 64, 256, "fire8"), 64, 256, "fire9")
+
+
+_FIRE = [
+    f"fire{i}_{part}" for i in range(2, 10) for part in ("squeeze1x1", "expand1x1", "expand3x3")
+]
+
+TRUNKS = {
+    # Simonyan and Zisserman 2015, the paper's model L.
+    "vgg16": Trunk(
+        build=_vgg16,
+        stride=16,
+        pixel_means=(103.939, 116.779, 123.68),
+        pool_size=(7, 7),
+        fc_units=(4096, 4096),
+        frozen=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
+        renamed={"fc6": "fc1", "fc7": "fc2"},
+    ),
+    # Iandola et al. 2016, version 1.1: 0.7 million weights where VGG16 has 14.7 million.
+    "squeezenet": Trunk(
+        build=_squeezenet,
+        stride=16,
+        pixel_means=(104.0, 117.0, 123.0),
+        pool_size=(7, 7),
+        fc_units=(1024, 1024),
+        frozen=("conv1",),
+        renamed={name: name.replace("_", "/") for name in _FIRE},
+    ),
+}

@@ -1,0 +1,157 @@
+"""Image files to RGB arrays: one reader for NumPy and one for `tf.data`, which agree.
+
+Both give uint8 RGB [H, W, 3] of the upright image. Grey is repeated, alpha is dropped, 16-bit
+samples keep their high byte, CMYK is converted without a colour profile.
+"""
+
+import os
+import struct
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from keras_frcnn.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+EXIF_ORIENTATION_TAG = 0x0112
+
+# What EXIF orientation 1..8 asks for: swap the axes first, then flip them (EXIF 2.32, 4.6.4 A).
+TRANSPOSED = (5, 6, 7, 8)
+FLIPPED_LEFT_RIGHT = (2, 3, 6, 7)
+FLIPPED_UP_DOWN = (3, 4, 7, 8)
+
+# Multi-picture JPEG (MPO) is what many cameras write; its first picture is an ordinary JPEG.
+TRAINING_FORMATS = ("JPEG", "MPO", "PNG")
+
+
+class ImageHeader(NamedTuple):
+    """What the first bytes of an image file tell."""
+
+    format: str  # Pillow's name, such as "JPEG"
+    height: int  # pixels as stored, before `orientation` is applied
+    width: int
+    orientation: int  # EXIF orientation, 1 to 8
+
+
+def read_header(path: str | os.PathLike) -> ImageHeader:
+    """Size and EXIF orientation of an image file, without decoding its pixels.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    with _open(path) as image:
+        return ImageHeader(image.format, image.height, image.width, _orientation(image))
+
+
+def exif_orientation(path: str | os.PathLike) -> int:
+    """The EXIF orientation of an image file, 1 to 8; 1 where it has none.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    return read_header(path).orientation
+
+
+def read_image(path: str | os.PathLike, orientation: int = 1) -> np.ndarray:
+    """Reads an image file as uint8 RGB [H, W, 3], turned as the EXIF `orientation` (1..8) says.
+
+    Raises:
+        InputError: the file is missing, truncated or no image.
+    """
+    with _open(path) as image:
+        return orient(_rgb(image, path), orientation)
+
+
+def open_image(path: str | os.PathLike) -> np.ndarray:
+    """Reads an image file as uint8 RGB [H, W, 3], upright by the file's own EXIF orientation.
+
+    Raises:
+        InputError: the file is missing, truncated or no image.
+    """
+    with _open(path) as image:
+        orientation = _orientation(image)
+        return orient(_rgb(image, path), orientation)
+
+
+def orient(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns stored pixels [H, W, ...] upright, for EXIF `orientation` 1 to 8."""
+    if orientation in TRANSPOSED:
+        image = image.swapaxes(0, 1)
+    if orientation in FLIPPED_LEFT_RIGHT:
+        image = image[:, ::-1]
+    if orientation in FLIPPED_UP_DOWN:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def decode_image(encoded: "tf.Tensor", orientation: "tf.Tensor | int" = 1) -> "tf.Tensor":
+    """Decodes a JPEG or PNG file's bytes to uint8 RGB [H, W, 3] in TensorFlow ops only.
+
+    Args:
+        encoded: string scalar, the bytes of the file.
+        orientation: integer scalar, the EXIF orientation (1..8) to apply.
+    """
+    import tensorflow as tf
+
+    # The op reads PNG as well. Its default inverse DCT trades accuracy for time and would
+    # differ from Pillow's by several grey levels.
+    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def step(orientations):  # of a slice along an axis: -1 flips it
+        return tf.where(tf.reduce_any(tf.equal(orientation, orientations)), -1, 1)
+
+    image = tf.cond(
+        tf.reduce_any(tf.equal(orientation, TRANSPOSED)),
+        lambda: tf.transpose(image, [1, 0, 2]),
+        lambda: image,
+    )
+    return image[:: step(FLIPPED_UP_DOWN), :: step(FLIPPED_LEFT_RIGHT)]
+
+
+@contextmanager
+def _open(path):
+    """`PIL.Image.open` whose errors, also those inside the `with` block, name the file."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such image file") from None
+    except InputError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        SyntaxError,  # Pillow's word for a broken PNG
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise InputError(
+            f"{path}: cannot be read as an image, truncated or in another format ({error})"
+        ) from error
+
+
+def _orientation(image):
+    # `getexif` would decode a whole PNG to look behind its pixels, so only what stands before
+    # them counts there.
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    orientation = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _rgb(image, path):
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        # Pillow's own conversion of 16-bit grey clips at 255.
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise InputError(f"{path}: has 32-bit samples of unknown range; save it with 8 or 16 bits")
+    image.info.pop("transparency", None)  # alpha is dropped in every mode
+    return np.array(image.convert("RGB"))

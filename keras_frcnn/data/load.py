@@ -1,0 +1,153 @@
+"""From what the user asks for, such as `voc/2007:trainval`, to a `Dataset`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.voc import VocFolder
+from keras_frcnn.errors import InputError
+
+SHAPES = "shapes"
+TFDS_NAMES = ("voc/2007", "voc/2012")
+
+
+_SPLIT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>-?\d+%?)?:(?P<last>-?\d+%?)?\])?")
+_TERM = re.compile(r"(?P<source>.+?):(?P<split>[^/:\[\]]+(\[[^\]]*\])?)")
+
+
+class Part(NamedTuple):
+    """One term of a union: a source and which of its images."""
+
+    source: str  # voc/2007, voc/2012, shapes or a folder
+    split: str | None  # "trainval", with a slice: "trainval[:100]"; None for all images
+
+
+def load(
+    spec: str,
+    split: str | None = None,
+    class_names: Sequence[str] | None = None,
+    data_dir: str | None = None,
+) -> Dataset:
+    """Loads a data set, or the union of several.
+
+    Args:
+        spec: `voc/2007` or `voc/2012` (TensorFlow Datasets), `shapes` (generated), or a folder
+            in VOC format, with or without the levels VOCdevkit/VOCxxxx. Parts are joined by `+`
+            and name their split behind a colon: `voc/2007:trainval+voc/2012:trainval`. A folder
+            whose name is taken is reached as `./voc/2007`.
+        split: the split of those parts that name none: `trainval`, `train+val`, also sliced as
+            in `trainval[:100]` or `train[10%:20%]`. None takes all images.
+        class_names: names of the labels 1..K. By default those found in all annotations of the
+            data set, sorted, so that every split agrees.
+        data_dir: where TensorFlow Datasets keeps its data sets.
+
+    Raises:
+        InputError: nothing of that name; an unknown or empty split; unusable files, named with
+            the object at fault; an object whose class is not among `class_names`.
+    """
+    parts = parse(spec, split)
+    folders = {part.source: open_source(part.source, data_dir) for part in parts}
+    if class_names is None:
+        found = {name for folder in folders.values() for name in folder.class_names()}
+        class_names = tuple(sorted(found))
+        if not class_names:
+            raise InputError(f"{spec}: has no annotated objects to find class names in; give them")
+    else:
+        class_names = tuple(class_names)
+        if not class_names or len(set(class_names)) < len(class_names):
+            raise InputError(f"class names must be different and at least one: {class_names}")
+
+    records: dict[str, ImageRecord] = {}  # by path, since parts may overlap
+    warnings: list[str] = []
+    for part in parts:
+        folder = folders[part.source]
+        chosen, lines = folder.records(select_ids(folder, part.split), class_names)
+        records.update((record.path, record) for record in chosen)
+        warnings += lines
+    return Dataset(
+        name=f"{spec}:{split}" if split and any(part.split == split for part in parts) else spec,
+        class_names=class_names,
+        images=_with_unique_filenames(list(records.values())),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def parse(spec: str, split: str | None = None) -> list[Part]:
+    """Takes a data set specification apart; `split` is for the parts that name none."""
+    default = split.split("+") if split else [None]
+    if Path(spec).is_dir():  # whatever characters its name has
+        return [Part(spec, name) for name in default]
+    parts: list[Part] = []
+    for term in spec.split("+"):
+        match = _TERM.fullmatch(term)
+        if match and not _exists(term):
+            parts.append(Part(match["source"], match["split"]))
+        elif parts and parts[-1].split and not _exists(term):
+            parts.append(Part(parts[-1].source, term))  # voc/2007:train+val
+        else:
+            parts += [Part(term, name) for name in default]
+    return parts
+
+
+def open_source(source: str, data_dir: str | None = None) -> VocFolder:
+    """Finds, makes or unpacks the folder in VOC format behind `source`."""
+    if source in TFDS_NAMES:
+        from keras_frcnn.data.tfds_voc import unpack
+
+        return VocFolder(unpack(source, data_dir))
+    if source == SHAPES:
+        from keras_frcnn.data.shapes import generate
+
+        return VocFolder(generate())
+    if Path(source).is_dir():
+        return VocFolder(source)
+    raise InputError(
+        f"{source!r} is no data set; give {', '.join(TFDS_NAMES)} (TensorFlow Datasets), "
+        f"{SHAPES} (generated) or an existing folder in VOC format"
+    )
+
+
+def select_ids(folder: VocFolder, split: str | None) -> list[str]:
+    """Ids of a split, also of a slice such as `train[10%:20%]`, in the order of its list."""
+    if split is None:
+        return folder.ids(None)
+    if not (match := _SPLIT.fullmatch(split)):
+        raise InputError(f"{split!r} is no split; write it like trainval or trainval[:100]")
+    name = match["name"]
+    if name == "validation" and name not in folder.splits:
+        name = "val"  # what TensorFlow Datasets calls it
+    ids = folder.ids(name)
+    first, last = (_position(match[end], len(ids)) for end in ("first", "last"))
+    if not (chosen := ids[first:last]):
+        raise InputError(f"{split!r} takes none of the {len(ids)} images of {name}")
+    return chosen
+
+
+def _position(text: str | None, count: int) -> int | None:
+    if text and text.endswith("%"):
+        return round(count * int(text[:-1]) / 100)
+    return int(text) if text else None
+
+
+def _exists(term: str) -> bool:
+    return term in TFDS_NAMES or term == SHAPES or Path(term).is_dir()
+
+
+def _with_unique_filenames(records: list[ImageRecord]) -> tuple[ImageRecord, ...]:
+    """Puts the folder's name before the file names where a union has one of them twice."""
+    if len({record.filename for record in records}) < len(records):
+        records = [
+            replace(record, filename=f"{Path(record.path).parents[1].name}/{record.filename}")
+            for record in records
+        ]
+    seen: dict[str, str] = {}
+    for record in records:
+        if (other := seen.setdefault(record.filename, record.path)) != record.path:
+            raise InputError(
+                f"{other} and {record.path} cannot be told apart by folder and file name; "
+                "rename one of the folders"
+            )
+    return tuple(records)

@@ -59,9 +59,9 @@ class Dataset:
             return {"image": image, "image/filename": filename, "objects": objects}
 
         records = (
-            [record.path for record in self.images],
-            [record.orientation for record in self.images],
-            [record.filename for record in self.images],
+            tf.constant([record.path for record in self.images], tf.string),
+            tf.constant([record.orientation for record in self.images], tf.int32),
+            tf.constant([record.filename for record in self.images], tf.string),
             {
                 "bbox": objects("boxes", np.zeros((0, 4), np.float32)),
                 "label": objects("labels", np.zeros(0, np.int32)),

@@ -110,7 +110,8 @@ def decode_image(encoded: "tf.Tensor", orientation: "tf.Tensor | int" = 1) -> "t
         lambda: tf.transpose(image, [1, 0, 2]),
         lambda: image,
     )
-    return image[:: step(FLIPPED_UP_DOWN), :: step(FLIPPED_LEFT_RIGHT)]
+    image = image[:: step(FLIPPED_UP_DOWN), :: step(FLIPPED_LEFT_RIGHT)]
+    return tf.ensure_shape(image, [None, None, 3])  # which unknown steps make it forget
 
 
 @contextmanager

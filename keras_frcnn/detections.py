@@ -1,0 +1,68 @@
+"""The detections of one image, as they pass from the detector to evaluation, pictures and files.
+
+D is the number of detections.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_frcnn.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Boxes found in one image, with scores and classes; lists and other types are converted.
+
+    Raises `InputError` if the shapes do not fit together.
+    """
+
+    boxes: np.ndarray  # float32 [D, 4], (x1, y1, x2, y2) in pixels of the original image
+    scores: np.ndarray  # float32 [D], probability of the class
+    classes: np.ndarray  # int32 [D], 1..K
+
+    def __post_init__(self):
+        for name, dtype in (("boxes", np.float32), ("scores", np.float32), ("classes", np.int32)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
+        if not self.boxes.size:
+            object.__setattr__(self, "boxes", self.boxes.reshape(0, 4))
+        count = len(self.boxes)
+        shapes = (self.boxes.shape, self.scores.shape, self.classes.shape)
+        if shapes != ((count, 4), (count,), (count,)):
+            raise InputError(
+                "detections need boxes [D, 4], scores [D] and classes [D], "
+                f"got shapes {list(map(list, shapes))}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def above(self, min_score: float) -> "Detections":
+        """Those whose score is at least `min_score`."""
+        keep = self.scores >= min_score
+        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep])
+
+    def to_json(self, class_names: Sequence[str]) -> list[dict]:
+        """One `{"class": name, "score": s, "box": [x1, y1, x2, y2]}` each, for `json.dump`.
+
+        `class_names[k - 1]` names class k.
+        """
+        return [
+            {"class": class_names[k - 1], "score": float(score), "box": box.tolist()}
+            for box, score, k in zip(self.boxes, self.scores, self.classes, strict=True)
+        ]
+
+    @classmethod
+    def from_json(cls, objects: Sequence[dict], class_names: Sequence[str]) -> "Detections":
+        """The inverse of `to_json`; raises `InputError` for a class that is not known."""
+        if unknown := sorted({o["class"] for o in objects} - set(class_names)):
+            raise InputError(
+                f"detections of unknown class {', '.join(map(repr, unknown))}; "
+                f"the classes are {', '.join(class_names)}"
+            )
+        return cls(
+            [o["box"] for o in objects],
+            [o["score"] for o in objects],
+            [list(class_names).index(o["class"]) + 1 for o in objects],
+        )

@@ -1,0 +1,137 @@
+"""The proposal cache: one SQLite file, keyed by image content, method and parameters.
+
+Every image is a transaction of its own, so an interruption at any moment, even SIGKILL, loses no
+image that was stored, and several processes may use one file at once.
+"""
+
+import hashlib
+import re
+import sqlite3
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.errors import InputError
+from keras_frcnn.paths import cache_dir
+
+_APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
+_FORMAT = 1
+_BUSY_SECONDS = 60
+
+
+def default_cache_path(dataset: Dataset) -> Path:
+    """The cache file of a data set, the same for all its splits.
+
+    Images are told apart by content, so two data sets that happen to share a file do no harm.
+    """
+    source = re.split("[:+]", dataset.name)[0]
+    if Path(source).is_dir():
+        source = Path(source).resolve().name
+    name = re.sub(r"[^\w.-]+", "-", source).strip("-.") or "images"
+    return cache_dir() / "proposals" / f"{name}.sqlite"
+
+
+def image_key(record: ImageRecord) -> str:
+    """SHA-256 of the encoded file, and the orientation it is turned by after decoding."""
+    try:
+        encoded = Path(record.path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{record.path}: the image cannot be read ({error.strerror}); "
+            "restore the file or take it off the data set's list"
+        ) from error
+    return f"{hashlib.sha256(encoded).hexdigest()}-{record.orientation}"
+
+
+class ProposalCache:
+    """Proposals of images in a file; use as a context manager, in one thread.
+
+    Raises `InputError` naming the file if it is damaged, not a proposal cache or not accessible.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        with self._errors_named():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Autocommit: each statement outside BEGIN is a transaction. The rollback journal, not
+            # WAL, since home folders are often on network file systems, which WAL does not bear.
+            self._connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None
+            )
+        try:
+            with self._errors_named():
+                self._create_or_check()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._connection.close()
+
+    def get(self, image: str, method: str) -> np.ndarray | None:
+        """The stored boxes, float32 [P, 4], or None."""
+        with self._errors_named():
+            row = self._connection.execute(
+                "SELECT boxes FROM proposals WHERE image = ? AND method = ?", (image, method)
+            ).fetchone()
+            if row is None:
+                return None
+            # zlib's checksum also tells a damaged row.
+            return np.frombuffer(zlib.decompress(row[0]), "<f4").reshape(-1, 4).astype(np.float32)
+
+    def put(self, image: str, method: str, boxes: np.ndarray) -> None:
+        """Store the boxes, float32 [P, 4]; they are on disk when this returns."""
+        compressed = zlib.compress(np.ascontiguousarray(boxes, "<f4").tobytes(), 1)
+        with self._errors_named():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?)", (image, method, compressed)
+            )
+
+    def _create_or_check(self) -> None:
+        execute = self._connection.execute
+        if self._stamp() == (_APPLICATION_ID, _FORMAT):
+            return
+        execute("BEGIN IMMEDIATE")  # one process creates, the others wait here and look again
+        try:
+            empty = execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if self._stamp() == (0, 0) and empty:
+                execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                execute(f"PRAGMA user_version = {_FORMAT}")
+                execute(
+                    "CREATE TABLE proposals (image TEXT, method TEXT, boxes BLOB NOT NULL, "
+                    "PRIMARY KEY (image, method))"
+                )
+            elif self._stamp() != (_APPLICATION_ID, _FORMAT):
+                raise sqlite3.DatabaseError("it was not made by this version of keras-frcnn")
+        except BaseException:
+            execute("ROLLBACK")
+            raise
+        execute("COMMIT")
+
+    def _stamp(self) -> tuple[int, int]:
+        return tuple(
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version")
+        )
+
+    @contextmanager
+    def _errors_named(self):
+        try:
+            yield
+        # OperationalError: locked, full, not permitted. It is a DatabaseError, so it comes first.
+        except (OSError, sqlite3.OperationalError) as error:
+            raise InputError(
+                f"{self.path}: the proposal cache cannot be used ({error}); "
+                "see that its folder can be written to and that the disk has room"
+            ) from error
+        except (sqlite3.DatabaseError, zlib.error, ValueError) as error:
+            raise InputError(
+                f"{self.path}: this is no proposal cache or it is damaged ({error}); "
+                "delete the file, then the proposals are computed again"
+            ) from error

@@ -1,0 +1,104 @@
+"""Proposals of a whole data set: from the cache, the missing ones computed in parallel."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.errors import InputError
+from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
+from keras_frcnn.proposals.selective_search import SelectiveSearch
+from keras_frcnn.proposals.worker import Worker
+
+
+def find_proposals(
+    dataset: Dataset,
+    method: Callable[[np.ndarray], np.ndarray] | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+    cache_path: str | Path | None = None,
+) -> list[np.ndarray]:
+    """The proposals of every image of a data set, float32 [P, 4] each, in its order.
+
+    Every image is stored as soon as it is searched: what was found before an interruption, an
+    unreadable image or a crash is not searched again.
+
+    Args:
+        dataset: the images; each is searched upright (`ImageRecord.orientation` applied).
+        method: takes a uint8 RGB image [H, W, 3], can be pickled and has a `cache_key`;
+            `SelectiveSearch()` by default.
+        processes: how many images are searched at once; one for each processor by default.
+        progress: whether to show a progress bar while there is something to search.
+        cache_path: the SQLite file to use instead of `default_cache_path(dataset)`.
+
+    Raises:
+        InputError: an image cannot be read, or the cache file is not usable; it is named.
+    """
+    method = SelectiveSearch() if method is None else method
+    processes = _usable_processors() if processes is None else processes
+    if processes < 1:
+        raise InputError(f"processes is {processes}; it must be at least 1")
+    keys = [image_key(record) for record in dataset.images]
+    with ProposalCache(cache_path or default_cache_path(dataset)) as cache:
+        found = {key: cache.get(key, method.cache_key) for key in set(keys)}
+        missing = {
+            key: record
+            for key, record in zip(keys, dataset.images, strict=True)
+            if found[key] is None
+        }
+        if missing:
+            search = _search(missing, method, min(processes, len(missing)))
+            total = len(missing)
+            for key, boxes in tqdm(search, "proposals", total, unit="image", disable=not progress):
+                cache.put(key, method.cache_key, boxes)
+                found[key] = boxes
+    return [found[key] for key in keys]
+
+
+def _search(missing, method, processes):
+    """Yields (key, boxes) as they are finished; at the first failure what is left is dropped."""
+    workers = []
+    idle = SimpleQueue()
+
+    def search(record):
+        worker = idle.get()
+        try:
+            return worker.search(method, record.path, record.orientation)
+        finally:
+            idle.put(worker)
+
+    # Each thread waits for one process.
+    threads = ThreadPoolExecutor(processes)
+    try:
+        for _ in range(processes):
+            workers.append(Worker())
+            idle.put(workers[-1])
+        tasks = {threads.submit(search, record): key for key, record in missing.items()}
+        failure = None
+        for task in as_completed(tasks):
+            if task.cancelled():
+                continue
+            if task.exception() is None:
+                yield tasks[task], task.result()
+            elif failure is None:
+                failure = task.exception()
+                for waiting in tasks:
+                    waiting.cancel()  # those that run already are finished and stored
+        if failure is not None:
+            raise failure
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
+
+
+def _usable_processors() -> int:
+    # A container or a job scheduler may allow fewer processors than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,34 @@
+"""How many objects the proposals find: what limits any detector that starts from them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_frcnn.data.dataset import Dataset
+
+
+def proposal_recall(
+    proposals: Sequence[np.ndarray], dataset: Dataset, iou_threshold: float = 0.5
+) -> np.ndarray:
+    """The share of each class's objects that some proposal overlaps by `iou_threshold` or more.
+
+    `proposals` holds [P, 4] boxes an image, in the data set's order. Difficult objects are left
+    out. Returns float64 [K], NaN for a class without objects.
+    """
+    objects = np.zeros(len(dataset.class_names))
+    found = np.zeros(len(dataset.class_names))
+    for boxes, record in zip(proposals, dataset.images, strict=True):
+        counted = ~record.is_difficult
+        gt_boxes, classes = record.boxes[counted], record.labels[counted] - 1
+        hit = (_pairwise_iou(gt_boxes, boxes) >= iou_threshold).any(axis=1)
+        np.add.at(objects, classes, 1)
+        np.add.at(found, classes, hit)
+    return np.divide(found, objects, out=np.full_like(found, np.nan), where=objects > 0)
+
+
+def _pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    intersection = np.prod(np.maximum(sides, 0), axis=2, dtype=np.float64)
+    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1, dtype=np.float64)
+    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1, dtype=np.float64)
+    return intersection / (area_a[:, None] + area_b[None, :] - intersection)

@@ -1,0 +1,138 @@
+"""Proposals from a file instead of a search: `.npz`, and the `.mat` files of Fast R-CNN."""
+
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.errors import InputError
+
+# How far a box may reach over the border of the image: rounding, and the last pixel counted
+# as inclusive. More means boxes of another image, scale or order of coordinates.
+_SLACK = 2.0
+
+
+def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
+    """The proposals of every image of a data set, float32 [P, 4] each, in its order.
+
+    Two kinds of file are read:
+
+    * `.npz`: one array [P, 4] an image under its filename, with or without extension; boxes
+      (x1, y1, x2, y2) in continuous pixels, as `save_proposals` writes them.
+    * `.mat`: the selective-search files that the Fast R-CNN code downloads, such as
+      `voc_2007_trainval.mat`: the cells `images` (names without extension) and `boxes` ([P, 4],
+      rows (y1, x1, y2, x2), pixels counted from 1, both ends inside the box).
+
+    The file may hold more images than the data set. Boxes are clipped to the image.
+
+    Raises:
+        InputError: the file cannot be read, an image is not in it, or a box is not finite,
+            empty or outside its image; the image and the row are named.
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".mat"):
+        raise InputError(f"{path}: proposals are read from .npz and .mat files")
+    stored = _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
+    missing = [r.filename for r in dataset.images if _key(r, stored) is None]
+    if missing:
+        more = f" and {len(missing) - 1} more images" if len(missing) > 1 else ""
+        raise InputError(
+            f"{path}: has no proposals for {missing[0]}{more}; "
+            f"it needs all images of {dataset.name}"
+        )
+    return [_checked(stored[_key(r, stored)], r, path) for r in dataset.images]
+
+
+def save_proposals(path: str | Path, dataset: Dataset, proposals: Sequence[np.ndarray]) -> None:
+    """Write the proposals of a data set, [P, 4] an image, as `.npz` for `load_proposals`.
+
+    The file appears under its name when it is complete.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: proposals are saved as .npz; give it that extension")
+    arrays = {
+        record.filename: np.asarray(boxes, np.float32)
+        for record, boxes in zip(dataset.images, proposals, strict=True)
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write_npz(file, arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _write_npz(file, arrays: Mapping[str, np.ndarray]) -> None:
+    # Not `np.savez(file, **arrays)`: an image may be called "file".
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read as .npz proposals ({error})") from error
+
+
+def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
+    try:
+        content = scipy.io.loadmat(path, variable_names=("images", "boxes"))
+        names = [str(np.squeeze(cell)) for cell in content["images"].ravel()]
+        boxes = content["boxes"].ravel()
+        inclusive = [np.asarray(b, np.float64).reshape(-1, 4) for b in boxes]
+    except KeyError as error:
+        raise InputError(f"{path}: has no variable {error}; it needs images and boxes") from error
+    # What loadmat raises on damaged files is not narrower than this.
+    except Exception as error:
+        raise InputError(f"{path}: cannot be read as a .mat file of proposals ({error})") from error
+    if len(names) != len(boxes):
+        raise InputError(f"{path}: has {len(names)} images but {len(boxes)} boxes cells")
+    # (y1, x1, y2, x2), first pixel 1, last pixel inside: x1 - 1 is the left edge, x2 the right.
+    return {
+        name: b[:, (1, 0, 3, 2)] - (1, 1, 0, 0) for name, b in zip(names, inclusive, strict=True)
+    }
+
+
+def _key(record: ImageRecord, stored: Mapping[str, np.ndarray]) -> str | None:
+    names = (record.filename, os.path.splitext(record.filename)[0])
+    return next((name for name in names if name in stored), None)
+
+
+def _checked(boxes: np.ndarray, record: ImageRecord, path: Path) -> np.ndarray:
+    where = f"{path}: proposals of {record.filename}"
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "fiu":
+        raise InputError(f"{where} have shape {list(boxes.shape)} {boxes.dtype}; they need [P, 4]")
+    boxes = boxes.astype(np.float32)
+    limit = np.float32([record.width, record.height] * 2)
+    faults = (
+        (~np.isfinite(boxes).all(axis=1), "is not finite"),
+        ((boxes[:, 2:] <= boxes[:, :2]).any(axis=1), "is empty or inverted"),
+        (
+            ((boxes < -_SLACK) | (boxes > limit + _SLACK)).any(axis=1),
+            f"is outside the image of {record.width} x {record.height} pixels",
+        ),
+    )
+    clipped = np.clip(boxes, 0, limit)
+    faults += (((clipped[:, 2:] <= clipped[:, :2]).any(axis=1), "is outside the image"),)
+    for bad, what in faults:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{where}, row {row}: {boxes[row].tolist()} {what}; "
+                "boxes must be (x1, y1, x2, y2) in pixels of the upright image"
+            )
+    return clipped

@@ -1,0 +1,81 @@
+"""Processes that search images: the parent's `Worker` and the loop that runs in the child.
+
+The standard library's pools import the caller's main script again in every child, which would
+load TensorFlow there and fail in a script without an `if __name__ == "__main__"` guard; forking
+is no way out once TensorFlow has started its threads. These children import only what searching
+needs, and they end by themselves when their parent is gone, however it went.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_frcnn.errors import InputError
+
+
+class Worker:
+    """A child process that searches images, one at a time."""
+
+    def __init__(self):
+        path = os.pathsep.join(p for p in sys.path if p)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "keras_frcnn.proposals.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # The child finds the same modules as the parent, and no others in the current folder.
+            env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            # Ctrl-C goes to the parent alone, which then ends its children.
+            start_new_session=True,
+        )
+
+    def search(
+        self, method: Callable[[np.ndarray], np.ndarray], path: str, orientation: int
+    ) -> np.ndarray:
+        """What `method` gives for an image file; raises `InputError` if it cannot be read."""
+        try:
+            pickle.dump((method, path, orientation), self._process.stdin)
+            self._process.stdin.flush()
+            result = pickle.load(self._process.stdout)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(
+                f"{path}: the proposal process ended with exit status {self._process.wait()}"
+            ) from error
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """End the child at once; a search that waits for it in another thread then fails."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _serve() -> None:
+    import cv2
+
+    from keras_frcnn.data.images import read_image
+
+    cv2.setNumThreads(1)  # the processes share the cores already
+    requests = sys.stdin.buffer
+    # What libraries print must not get between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        while True:
+            method, path, orientation = pickle.load(requests)
+            try:
+                result = method(read_image(path, orientation))
+            except InputError as error:
+                result = error
+            pickle.dump(result, answers)
+            answers.flush()
+    except (EOFError, BrokenPipeError):  # the parent has finished or is gone
+        os._exit(0)  # not through the interpreter's exit, which would flush the broken pipe again
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,62 @@
+"""RoI max pooling: the public function, and the choice between its two implementations.
+
+Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH x PW bins.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from keras_frcnn.custom_ops.portable import roi_pool_portable
+
+_portable = contextvars.ContextVar("keras_frcnn_portable_ops", default=False)
+
+
+@contextlib.contextmanager
+def portable_ops() -> Iterator[None]:
+    """Inside this context `roi_pool`, and every layer on it, uses built-in TensorFlow ops only.
+
+    A function traced in it can be saved and loaded without this package. The context belongs to
+    the thread or asynchronous task that entered it.
+    """
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
+
+
+def roi_pool(
+    features: tf.Tensor,
+    rois: tf.Tensor,
+    pooled_height: int,
+    pooled_width: int,
+    spatial_scale: float,
+    with_argmax: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """RoI max pooling (Girshick 2015, section 2.1) with the arithmetic of the Caffe layer.
+
+    Args:
+        features: feature maps [N, H, W, C], float32, float64, float16 or bfloat16.
+        rois: float32 [K, 5], rows (batch_index, x1, y1, x2, y2) in image pixels; the corners are
+            inclusive once scaled and rounded to cells.
+        pooled_height, pooled_width: bins of the output.
+        spatial_scale: cells of the feature map per image pixel, 1/16 for VGG16's conv5_3.
+        with_argmax: False leaves the argmax out. The gradient then finds it itself, so nothing is
+            stored for it, at the cost of a second look at the features.
+
+    Returns:
+        `(output, argmax)`, both [K, PH, PW, C]: the maximum of each bin in the type of `features`
+        (0 in an empty bin), and the int32 position y * W + x of the first maximum in its image (-1
+        in an empty bin and where nothing is greater than the lowest finite number); None for the
+        argmax where it is not wanted. Differentiable with respect to `features`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a batch index outside [0, N) or a non-finite coordinate
+            (the message names the row), wrong ranks, or sizes that overflow.
+    """
+    return roi_pool_portable(
+        features, rois, pooled_height, pooled_width, spatial_scale, with_argmax
+    )

@@ -1,0 +1,63 @@
+"""Keras layers that read regions from a feature map.
+
+Shape letters: N images, R RoIs an image, H x W cells of the feature map, C channels,
+PH x PW bins.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_frcnn.custom_ops import roi_pool
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class RoIPool(keras.layers.Layer):
+    """RoI max pooling (Girshick 2015, section 2.1): a fixed-size map for every region.
+
+    Call it with `features` [N, H, W, C] and `rois` float32 [N, R, 4], boxes (x1, y1, x2, y2) in
+    pixels of the images that the features were computed from; it returns [N, R, PH, PW, C] in
+    the type of `features`. Rows of zeros, with which shorter lists are padded, pool the first
+    cell. The layer casts neither input: coordinates do not survive bfloat16.
+
+    Args:
+        pool_size: bins of the output, an integer or `(height, width)`.
+        spatial_scale: cells of the feature map per pixel, 1/16 for VGG16's conv5_3.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a coordinate is not finite, or N differs.
+    """
+
+    def __init__(self, pool_size: int | tuple[int, int] = 7, spatial_scale: float = 1 / 16, **kw):
+        super().__init__(autocast=False, **kw)
+        self.pool_size = (pool_size,) * 2 if isinstance(pool_size, int) else tuple(pool_size)
+        self.spatial_scale = float(spatial_scale)
+        self.supports_jit = False  # XLA compiles neither the op nor its portable version
+
+    def call(self, features, rois, training=False):
+        """Pool every region of every image: [N, R, PH, PW, C]."""
+        rois = tf.cast(rois, tf.float32)
+        shape = tf.shape(rois)
+        batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
+        flat = tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
+        # In training the gradient follows and takes the argmax; otherwise nobody does.
+        pooled, _ = roi_pool(
+            features, flat, *self.pool_size, self.spatial_scale, with_argmax=bool(training)
+        )
+        output = tf.reshape(pooled, [shape[0], shape[1], *self.pool_size, tf.shape(features)[-1]])
+        output.set_shape(self.compute_output_shape(features.shape, rois.shape))
+        return output
+
+    def compute_output_shape(self, features_shape, rois_shape):
+        """(N, R, PH, PW, C), as far as known."""
+        n = rois_shape[0] if features_shape[0] is None else features_shape[0]
+        return (n, rois_shape[1], *self.pool_size, features_shape[-1])
+
+    def compute_output_spec(self, features, rois, training=False):
+        """The output's shape, and the type of the features whatever the policy."""
+        shape = self.compute_output_shape(features.shape, rois.shape)
+        return keras.KerasTensor(shape, dtype=features.dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = {"pool_size": self.pool_size, "spatial_scale": self.spatial_scale}
+        return {**super().get_config(), **config}

@@ -18,27 +18,39 @@ _VERSION = 1
 class SelectiveSearch:
     """Object proposals of an image by selective search: a function with parameters.
 
-    `mode` is "fast" (2 colour spaces, 3 segmentations, 2 similarities) or "quality" (5, 5 and 4,
-    about ten times slower). `min_size` is the least width and height of a box in pixels of the
-    original image. R-CNN dropped sides below 20 pixels at a width of 500, which suits VOC; the
-    default here is 8, half the stride of VGG16's last feature map, so that small objects keep
-    their proposals and only boxes that no feature can tell apart go. An image whose longer side
-    exceeds `max_side` is searched scaled down to it (R-CNN searched at a width of 500): time grows
-    faster than the number of pixels.
+    Args:
+        mode: "fast" (2 colour spaces, 3 segmentations, 2 similarities) or "quality" (5, 5 and 4),
+            several times slower.
+        max_boxes: how many boxes are kept.
+        min_size: the least width and height of a box, in pixels of the original image. R-CNN
+            dropped sides below 20 pixels at a width of 500. A box of 12 overlaps an object of 9
+            pixels by half, and smaller ones fall into a single cell of the feature map.
+        max_side: an image with a longer side is searched scaled down to it, as R-CNN searched at
+            a width of 500; time grows faster than the number of pixels.
+        k: threshold of the finest segmentation; the others have 2k, 3k and so on. Smaller values
+            give more and smaller regions.
+        sigma: of the Gaussian blur before the segmentation, in searched pixels.
+
+    Raises:
+        InputError: a parameter is out of its range.
     """
 
     mode: str = "fast"
     max_boxes: int = 2000
-    min_size: int = 8
-    max_side: int = 800
+    min_size: int = 12
+    max_side: int = 500
+    k: int = 50
+    sigma: float = 0.5
 
     def __post_init__(self):
         if self.mode not in ("fast", "quality"):
             raise InputError(f'mode is {self.mode!r}; selective search has "fast" and "quality"')
-        for name, least in (("max_boxes", 1), ("min_size", 1), ("max_side", 16)):
-            value = getattr(self, name)
+        for name in ("max_boxes", "min_size", "max_side", "k"):
+            value, least = getattr(self, name), 16 if name == "max_side" else 1
             if not isinstance(value, int) or value < least:
                 raise InputError(f"{name} is {value!r}; it must be an integer of at least {least}")
+        if not 0 <= self.sigma < 100:
+            raise InputError(f"sigma is {self.sigma!r}; it must be between 0 and 100")
 
     @property
     def cache_key(self) -> str:
@@ -66,9 +78,9 @@ class SelectiveSearch:
         search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
         search.setBaseImage(np.ascontiguousarray(image[:, :, ::-1]))  # OpenCV expects BGR
         if self.mode == "fast":
-            search.switchToSelectiveSearchFast()
+            search.switchToSelectiveSearchFast(self.k, self.k, self.sigma)
         else:
-            search.switchToSelectiveSearchQuality()
+            search.switchToSelectiveSearchQuality(self.k, self.k, self.sigma)
         xywh = search.process().astype(np.float64)
         boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
         boxes = (boxes * np.tile([width / size[0], height / size[1]], 2)).astype(np.float32)

@@ -1,0 +1,40 @@
+import numpy as np
+
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.proposals.recall import proposal_recall
+
+
+def test_hand_worked_recall():
+    first = ImageRecord(
+        "a.png", "a.png", 100, 100,
+        boxes=np.float32([[0, 0, 10, 10], [50, 50, 60, 60], [20, 20, 30, 30]]),
+        labels=np.int32([1, 1, 2]),
+        is_difficult=np.array([False, False, True]),
+    )  # fmt: skip
+    second = ImageRecord(
+        "b.png", "b.png", 100, 100,
+        boxes=np.float32([[0, 0, 30, 10], [0, 0, 40, 10]]),
+        labels=np.int32([1, 3]),
+        is_difficult=np.array([False, False]),
+    )  # fmt: skip
+    empty = ImageRecord("c.png", "c.png", 100, 100)
+    dataset = Dataset("d", ("one", "two", "three", "four"), (first, second, empty))
+    proposals = [
+        # IoU 100 / 200 with the first object: exactly 0.5 counts; 0 with the second.
+        np.float32([[0, 0, 20, 10]]),
+        # IoU 10/30 with the first, 10/40 with the second, and 3/4 between 30 and 40 wide.
+        np.float32([[0, 0, 10, 10], [10, 0, 40, 10]]),
+        np.float32([[0, 0, 1, 1]]),
+    ]
+    # Class 1: one of (first image) two, and 200/400 in the second image; class 2 only difficult.
+    np.testing.assert_allclose(proposal_recall(proposals, dataset), [2 / 3, np.nan, 1, np.nan])
+    np.testing.assert_allclose(proposal_recall(proposals, dataset, 0.76), [0, np.nan, 0, np.nan])
+
+
+def test_images_without_proposals():
+    record = ImageRecord(
+        "a.png", "a.png", 9, 9, boxes=np.float32([[0, 0, 9, 9]]), labels=np.int32([1]),
+        is_difficult=np.array([False]),
+    )  # fmt: skip
+    dataset = Dataset("d", ("one",), (record,))
+    assert proposal_recall([np.zeros((0, 4), np.float32)], dataset).tolist() == [0.0]

@@ -74,8 +74,8 @@ class StopOnNaN(keras.callbacks.Callback):
         """Look at the loss of the batch."""
         if not math.isfinite(logs["loss"]):
             raise InputError(
-                f"the loss is {logs['loss']} at step {_step(self.model)}: the training has diverged. Lower "
-                "--rate or give --warmup; the last checkpoint is intact"
+                f"the loss is {logs['loss']} at step {_step(self.model)}: the training has "
+                "diverged. Lower --rate or give --warmup; the last checkpoint is intact"
             )
 
 

@@ -10,6 +10,7 @@ def scaled_size(image_size: tf.Tensor, min_side: int, max_side: int) -> tf.Tenso
     `max_side`; the aspect ratio is kept up to rounding, and no side falls under one pixel.
     """
     size = tf.cast(image_size, tf.float32)
+    min_side, max_side = tf.cast(min_side, tf.float32), tf.cast(max_side, tf.float32)
     scale = tf.minimum(min_side / tf.reduce_min(size), max_side / tf.reduce_max(size))
     return tf.maximum(tf.cast(tf.round(size * scale), tf.int32), 1)
 

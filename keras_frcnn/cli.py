@@ -1,0 +1,189 @@
+"""The command line `keras-frcnn`: its sub-commands and their arguments.
+
+What they do is in `keras_frcnn.commands`, in functions of the same names.
+"""
+
+import argparse
+import os
+import sys
+
+from keras_frcnn import __version__
+from keras_frcnn.errors import InputError
+
+DATA_HELP = (
+    "data set: a folder in VOC format, a Pascal VOC year from TensorFlow Datasets (voc/2007, "
+    "voc/2012), or shapes (generated)"
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    # TensorFlow's start-up notices would bury what the command has to say.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    args = _parser().parse_args(argv)
+    try:
+        # Only now: this imports TensorFlow, and `--help` should answer at once.
+        from keras_frcnn import commands
+
+        getattr(commands, args.command)(args)
+    except InputError as error:
+        print(f"keras-frcnn {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"keras-frcnn {args.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-frcnn", description="Fast R-CNN for TensorFlow and Keras 3."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name, help, example):
+        sub = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"example: {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        return sub
+
+    sub = command("demo", "the whole way on generated images", "keras-frcnn demo --out demo")
+    sub.add_argument("--out", default="demo", help="folder for the run (default: %(default)s)")
+
+    sub = command(
+        "proposals",
+        "find object proposals by selective search and keep them",
+        "keras-frcnn proposals --data photos/ --split trainval",
+    )
+    _add_data(sub)
+    _add_proposals(sub)
+
+    sub = command(
+        "train",
+        "train a detector; finds missing proposals first",
+        "keras-frcnn train --data photos/ --split trainval --out runs/photos",
+    )
+    _add_data(sub)
+    _add_proposals(sub)
+    _add_training(sub)
+
+    sub = command(
+        "evaluate",
+        "per-class AP and mAP by the rules of Pascal VOC",
+        "keras-frcnn evaluate runs/photos --data photos/ --split test",
+    )
+    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    _add_data(sub)
+    _add_proposals(sub)
+    sub.add_argument(
+        "--metric",
+        choices=("area", "11point"),
+        help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
+        "default: 11point for voc/2007, else area",
+    )
+    sub.add_argument("--voc-results", metavar="DIR", help="also write the devkit's result files")
+
+    sub = command(
+        "detect",
+        "find objects in images and draw them",
+        "keras-frcnn detect runs/photos a.jpg b.png --out found",
+    )
+    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
+    sub.add_argument("--out", required=True, help="folder for pictures and detections.json")
+    sub.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        help="draw detections from this score on (%(default)s)",
+    )
+    _add_proposals(sub, imported=False)
+
+    sub = command(
+        "export",
+        "write a SavedModel that runs without this package",
+        "keras-frcnn export runs/photos --to models/photos",
+    )
+    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    sub.add_argument("--to", required=True, metavar="DIR", help="the model goes to DIR/1")
+
+    sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
+    sub.add_argument("name", choices=("roi-pool",), help="what to measure")
+    sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
+    return parser
+
+
+def _add_data(sub) -> None:
+    sub.add_argument("--data", required=True, help=DATA_HELP)
+    sub.add_argument(
+        "--split",
+        help="split, such as trainval or test; unions of TFDS splits are written into --data: "
+        "voc/2007:trainval+voc/2012:trainval",
+    )
+    sub.add_argument(
+        "--classes", help="class names, separated by commas (default: those of the annotations)"
+    )
+    sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
+
+
+def _add_proposals(sub, imported=True) -> None:
+    sub.add_argument(
+        "--search",
+        choices=("fast", "quality"),
+        default="fast",
+        help="mode of selective search (%(default)s)",
+    )
+    if imported:
+        sub.add_argument(
+            "--proposals",
+            metavar="FILE",
+            help="take proposals from a .npz or a .mat of selective search instead",
+        )
+        sub.add_argument(
+            "--processes", type=int, help="processes for the search (default: all cores)"
+        )
+
+
+def _add_training(sub) -> None:
+    numbers = lambda text: tuple(int(v) for v in text.split(","))  # noqa: E731
+    sub.add_argument("--out", required=True, metavar="RUN", help="run directory to make")
+    sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    sub.add_argument("--trunk", help="vgg16 (default) or squeezenet")
+    sub.add_argument(
+        "--weights",
+        help="pretrained weights: imagenet (vgg16 only, downloaded), an HDF5 file, or none for "
+        "random ones (default: imagenet for vgg16, none for squeezenet)",
+    )
+    sub.add_argument("--steps", type=int, help="mini-batches (paper: 40000)")
+    sub.add_argument("--rate", type=float, help="learning rate (paper: 0.001)")
+    sub.add_argument(
+        "--decay-at", type=numbers, help="steps at which the rate drops tenfold (paper: 30000)"
+    )
+    sub.add_argument("--warmup", type=int, help="steps over which the rate rises from 0 (0)")
+    sub.add_argument("--l2", type=float, help="weight decay (paper: 0.0005)")
+    sub.add_argument("--dropout", type=float, help="rate after fc6 and fc7 (0.5)")
+    sub.add_argument("--fc-units", type=numbers, help="units of fc6,fc7 (4096,4096 for vgg16)")
+    sub.add_argument(
+        "--min-side",
+        type=numbers,
+        help="shorter side of scaled images in pixels (600); several, separated by commas, for "
+        "multi-scale training",
+    )
+    sub.add_argument("--max-side", type=int, help="longer side at most (1000)")
+    sub.add_argument("--rois-per-image", type=int, help="RoIs sampled from an image (64)")
+    sub.add_argument("--seed", type=int, help="of weights, order, flips and sampling (0)")
+    sub.add_argument(
+        "--precision", choices=("float32", "mixed_bfloat16"), help="default: by processor"
+    )
+    sub.add_argument(
+        "--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""What the sub-commands of `keras-frcnn` do; `keras_frcnn.cli` describes their arguments."""
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_frcnn import data, pictures, runs, training
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.images import open_image, read_image
+from keras_frcnn.detection import Detector
+from keras_frcnn.detections import Detections
+from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation import Evaluation, format_table, write_voc_results
+from keras_frcnn.evaluation import evaluate as voc_evaluate
+from keras_frcnn.proposals.find import find_proposals
+from keras_frcnn.proposals.saved import load_proposals
+from keras_frcnn.proposals.selective_search import SelectiveSearch
+from keras_frcnn.settings import Settings, default_precision
+
+
+def proposals(args) -> None:
+    """Fill the proposal cache of a data set."""
+    dataset = _load_dataset(args)
+    found = _find(args, dataset)
+    counts = [len(p) for p in found]
+    print(f"{dataset.name}: {len(counts)} images, {np.mean(counts):.0f} proposals an image")
+
+
+def train(args) -> None:
+    """Train a detector in a run directory."""
+    run = Path(args.out)
+    dataset = _load_dataset(args)
+    if args.resume:
+        saved = runs.load_settings(run)
+        if saved.class_names != dataset.class_names:
+            raise InputError(
+                f"{run} was trained on the classes {', '.join(saved.class_names)}; {dataset.name} "
+                f"has {', '.join(dataset.class_names)}"
+            )
+        settings = dataclasses.replace(saved, **_given(args))
+    else:
+        settings = Settings(args.data, args.split or "", dataset.class_names, **_chosen(args))
+    found = _find(args, dataset)
+    model = training.train(run, dataset, found, settings, args.resume, args.checkpoint_every)
+    print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
+
+
+def evaluate(args) -> None:
+    """Print and save per-class AP and mAP of a run on a split."""
+    run = Path(args.run_dir)
+    detector, settings = runs.load_detector(run)
+    dataset = _load_dataset(args, settings.class_names)
+    found = _find(args, dataset)
+    metric = args.metric or ("11point" if args.data.startswith("voc/2007") else "area")
+    detections, result = evaluate_detector(detector, dataset, found, metric)
+    print(format_table(result))
+    if args.voc_results:
+        write_voc_results(args.voc_results, detections, dataset)
+    save_metrics(run, dataset, result)
+
+
+def detect(args) -> None:
+    """Draw the detections of image files and list them in detections.json."""
+    detector, settings = runs.load_detector(args.run_dir)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    search = SelectiveSearch(mode=args.search)
+    listed = {}
+    for name in args.images:
+        image = open_image(name)
+        found = detector.detect(image, search(image))
+        shown = found.above(args.min_score)
+        target = out / f"{Path(name).stem}.png"
+        pictures.draw_detections(image, shown, settings.class_names).save(target)
+        listed[name] = found.to_json(settings.class_names)
+        print(f"{name}: {len(shown.scores)} objects, drawn in {target}")
+    runs.write_json(out / "detections.json", listed)
+
+
+def export(args) -> None:
+    """Write a SavedModel."""
+    from keras_frcnn.export.saved_model import export_saved_model
+
+    detector, settings = runs.load_detector(args.run_dir)
+    print(f"exported to {export_saved_model(detector, settings.class_names, args.to)}")
+
+
+def demo(args) -> None:
+    """The whole way on generated images."""
+    from keras_frcnn.demo import run_demo
+
+    run_demo(Path(args.out))
+
+
+def bench(args) -> None:
+    """Run a benchmark."""
+    module = importlib.import_module(f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}")
+    module.main(args.args)
+
+
+def evaluate_detector(
+    detector: Detector, dataset: Dataset, found: list[np.ndarray], metric: str = "area"
+) -> tuple[list[Detections], Evaluation]:
+    """Run a detector over a data set, with its proposals `found`, and evaluate it."""
+    detections = [
+        detector.detect(read_image(record.path, record.orientation), image_proposals)
+        for record, image_proposals in tqdm(
+            list(zip(dataset.images, found, strict=True)), desc="detecting", unit="image"
+        )
+    ]
+    return detections, voc_evaluate(detections, dataset, metric)
+
+
+def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
+    """Write `metrics.json`."""
+    content = {
+        "data": dataset.name,
+        "metric": result.metric,
+        "mAP": result.mean_ap,
+        "AP": dict(zip(dataset.class_names, result.ap, strict=True)),
+    }
+    runs.write_json(run / "metrics.json", content)
+
+
+def _load_dataset(args, class_names=None) -> Dataset:
+    if args.classes:
+        class_names = tuple(name.strip() for name in args.classes.split(","))
+    dataset = data.load(args.data, args.split, class_names, args.data_dir)
+    for line in dataset.warnings:
+        print(f"skipped: {line}", file=sys.stderr)
+    return dataset
+
+
+def _find(args, dataset: Dataset) -> list[np.ndarray]:
+    if args.proposals:
+        return load_proposals(args.proposals, dataset)
+    return find_proposals(dataset, SelectiveSearch(mode=args.search), processes=args.processes)
+
+
+def _given(args) -> dict:
+    """The training settings that the user spelled out."""
+    names = {f.name for f in dataclasses.fields(Settings)} - {"data", "split", "class_names"}
+    given = {k: v for k, v in vars(args).items() if k in names and v is not None}
+    if given.get("weights") == "none":
+        given["weights"] = None
+    return given
+
+
+def _chosen(args) -> dict:
+    """The settings of a new run: what the user spelled out, else what fits trunk and machine."""
+    chosen = {"precision": default_precision(), **_given(args)}
+    if args.weights is None and chosen.get("trunk", "vgg16") == "vgg16":
+        chosen["weights"] = "imagenet"
+    return chosen

@@ -1,0 +1,100 @@
+"""Fast R-CNN as one functional Keras model (paper figure 1).
+
+Shape letters: N images of H x W pixels, R RoIs an image, K object classes.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.layers import RoIPool
+from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.weights import load_pretrained
+
+PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
+
+
+def fast_rcnn(
+    num_classes: int,
+    trunk: str = "vgg16",
+    weights: str | None = None,
+    fc_units: tuple[int, int] | None = None,
+    bbox_mean=None,
+    bbox_std=None,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Build the detector.
+
+    Args:
+        num_classes: K, without the background.
+        trunk: a name in `keras_frcnn.trunks.TRUNKS`.
+        weights: None for random weights, "imagenet", or the path of an HDF5 weight file. With
+            pretrained weights the lowest layers are frozen (paper section 4.5).
+        fc_units: units of fc6 and fc7; the trunk's own by default.
+        bbox_mean, bbox_std: mean and standard deviation of the regression targets of each
+            class, [K, 4] (`keras_frcnn.targets.target_statistics`); 0 and 1 by default. The
+            network predicts normalised targets (paper section 2.3) and its last layer inverts
+            the normalisation, so that the model can be used without knowing them.
+        dropout: rate after fc6 and fc7.
+
+    Returns:
+        A model from `{"images": [N, H, W, 3], "rois": [N, R, 4]}` (scaled images as
+        `preprocessing.scale_image` makes them, RoIs in pixels of the scaled images) to
+        `{"cls_score": [N, R, K + 1] logits, "bbox_pred": [N, R, K, 4] deltas}`, both float32.
+        Class 0 is background.
+
+    Raises:
+        InputError: `trunk` is unknown or `weights` do not fit it.
+    """
+    if trunk not in TRUNKS:
+        raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")
+    spec = TRUNKS[trunk]
+    images = keras.Input((None, None, 3), name="images")
+    rois = keras.Input((None, 4), name="rois", dtype="float32")
+
+    # Published weights expect pixels as they are. Random ones need inputs of unit variance, or
+    # the scores start in the hundreds and training diverges at any useful rate.
+    x = images if weights is not None else layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
+    features = spec.build(x)
+    x = RoIPool(spec.pool_size, 1 / spec.stride, name="roi_pool")(features, rois)
+    # Flattened in row, column, channel order, as Keras's VGG16 does before its `fc1`.
+    x = layers.Reshape((-1, int(np.prod(x.shape[2:]))), name="flatten")(x)
+    for name, units in zip(("fc6", "fc7"), fc_units or spec.fc_units, strict=True):
+        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=name)(x)
+        x = layers.Dropout(dropout, name=f"drop_{name}")(x)
+
+    # The heads compute in float32 under any policy: they are small, and scores and offsets are
+    # what the user sees.
+    cls_score = layers.Dense(
+        num_classes + 1,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype="float32",
+        name="cls_score",
+    )(x)
+    deltas = layers.Dense(
+        num_classes * 4,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+        dtype="float32",
+        name="bbox_deltas",
+    )(x)
+    deltas = layers.Reshape((-1, num_classes, 4), name="bbox_per_class")(deltas)
+    bbox_pred = layers.Normalization(
+        axis=(-2, -1),
+        mean=np.zeros((num_classes, 4)) if bbox_mean is None else bbox_mean,
+        variance=np.ones((num_classes, 4)) if bbox_std is None else np.square(bbox_std),
+        invert=True,
+        dtype="float32",
+        name="bbox_pred",
+    )(deltas)
+
+    model = keras.Model(
+        {"images": images, "rois": rois},
+        {"cls_score": cls_score, "bbox_pred": bbox_pred},
+        name="fast_rcnn",
+    )
+    if weights is not None:
+        load_pretrained(model, spec, weights)
+        for name in spec.frozen:
+            model.get_layer(name).trainable = False
+    return model

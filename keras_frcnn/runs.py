@@ -1,0 +1,91 @@
+"""Run directories: what a training leaves behind and what the other commands read.
+
+RUN/config.json       the settings
+RUN/checkpoint.keras  model and optimizer, replaced as training goes on
+RUN/log.csv           losses and rate, a row for every 100 mini-batches
+RUN/metrics.json      the last evaluation
+"""
+
+import json
+import os
+from pathlib import Path
+
+import keras
+
+# For their registration: a checkpoint names these classes.
+from keras_frcnn import layers, losses, optimizer  # noqa: F401
+from keras_frcnn.detection import Detector
+from keras_frcnn.errors import InputError
+from keras_frcnn.settings import Settings
+from keras_frcnn.trunks import TRUNKS
+
+
+def write_json(path: Path, content) -> None:
+    """Write a JSON file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def save_settings(run: Path, settings: Settings) -> None:
+    """Write `config.json`."""
+    write_json(run / "config.json", settings.to_dict())
+
+
+def load_settings(run: Path) -> Settings:
+    """Read `config.json`.
+
+    Raises:
+        InputError: `run` is no run directory, or its settings are not of this version.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise InputError(f"{run}: not a run directory (it has no config.json)")
+    try:
+        return Settings(**json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as training settings: {error}") from error
+
+
+def load_checkpoint(run: Path, settings: Settings, compile: bool = False) -> keras.Model:
+    """Load `checkpoint.keras`; with `compile` the optimizer's state as well.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is not the model of `settings`.
+    """
+    path = run / "checkpoint.keras"
+    if not path.is_file():
+        raise InputError(f"{run}: no checkpoint yet; train first (keras-frcnn train --out {run})")
+    try:
+        model = keras.saving.load_model(path, compile=compile)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: cannot be loaded as a model: {error}") from error
+    expected = {
+        "cls_score": (None, None, len(settings.class_names) + 1),
+        "bbox_pred": (None, None, len(settings.class_names), 4),
+    }
+    found = (
+        {k: tuple(v.shape) for k, v in model.output.items()} if model.name == "fast_rcnn" else {}
+    )
+    if found != expected:
+        raise InputError(
+            f"{path}: holds another model than config.json describes "
+            f"(outputs {found or model.name}, expected {expected})"
+        )
+    return model
+
+
+def load_detector(run: str | os.PathLike) -> tuple[Detector, Settings]:
+    """The detector a run has trained so far, and the settings of the run."""
+    run = Path(run)
+    settings = load_settings(run)
+    spec = TRUNKS[settings.trunk]
+    detector = Detector(
+        load_checkpoint(run, settings),
+        spec.pixel_means,
+        spec.stride,
+        # Trained at several scales, tested at the middle one (paper section 5.2).
+        sorted(settings.min_side)[len(settings.min_side) // 2],
+        settings.max_side,
+    )
+    return detector, settings

@@ -1,0 +1,76 @@
+"""The settings of a training run; the defaults are the paper's recipe for VGG16."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.trunks import TRUNKS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `keras-frcnn train` was asked for; saved as `config.json` in the run directory."""
+
+    data: str  # as given to --data
+    split: str
+    class_names: tuple[str, ...]
+    trunk: str = "vgg16"
+    weights: str | None = None  # None (random), "imagenet" or the path of an HDF5 file
+    fc_units: tuple[int, int] | None = None  # of fc6 and fc7; None: the trunk's
+    dropout: float = 0.5
+    min_side: tuple[int, ...] = (600,)  # several: multi-scale training
+    max_side: int = 1000
+    images_per_batch: int = 2
+    rois_per_image: int = 64
+    steps: int = 40_000  # mini-batches
+    rate: float = 0.001
+    decay_at: tuple[int, ...] = (30_000,)  # the rate drops tenfold after these
+    warmup: int = 0
+    momentum: float = 0.9
+    l2: float = 0.0005
+    box_loss_weight: float = 1.0  # lambda of the paper
+    precision: str = "float32"  # or "mixed_bfloat16"
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuse impossible values, naming the option."""
+        for name in ("min_side", "fc_units", "decay_at", "class_names"):  # JSON has only lists
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if value is not None else None)
+        if self.trunk not in TRUNKS:
+            raise InputError(f"trunk: {self.trunk!r} is unknown; choose from {', '.join(TRUNKS)}")
+        if self.precision not in ("float32", "mixed_bfloat16"):
+            raise InputError(f"precision: {self.precision!r} is not float32 or mixed_bfloat16")
+        positive = ("steps", "rate", "max_side", "images_per_batch", "rois_per_image")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: must be positive, not {getattr(self, name)}")
+        if not self.min_side or min(self.min_side) < 1 or max(self.min_side) > self.max_side:
+            raise InputError(
+                f"min_side: needs values from 1 to max_side ({self.max_side}), "
+                f"not {list(self.min_side)}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout: must be from 0 to below 1, not {self.dropout}")
+
+    def to_dict(self) -> dict:
+        """Return plain data for JSON."""
+        return dataclasses.asdict(self)
+
+
+def default_precision() -> str:
+    """`mixed_bfloat16` where the processor or the GPU multiplies bfloat16, else `float32`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
+    else:
+        try:
+            with open("/proc/cpuinfo") as file:
+                flags = file.read()
+        except FileNotFoundError:  # not Linux: no word from the processor
+            flags = ""
+        has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
+    return "mixed_bfloat16" if has_bfloat16 else "float32"

@@ -1,0 +1,126 @@
+"""Training: builds or resumes the model of a run and fits it with Keras."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_frcnn.callbacks import Checkpoint, StepDecay, StopAtStep, StopOnNaN
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.errors import InputError
+from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.model import fast_rcnn
+from keras_frcnn.optimizer import SGD
+from keras_frcnn.pipeline import training_dataset
+from keras_frcnn.runs import load_checkpoint, load_settings, save_settings
+from keras_frcnn.settings import Settings
+from keras_frcnn.targets import target_statistics
+from keras_frcnn.trunks import TRUNKS
+
+LOG_EVERY = 100  # mini-batches: the length of what Keras calls an epoch
+
+
+def train(
+    run: Path,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    settings: Settings,
+    resume: bool = False,
+    checkpoint_every: int = 500,
+) -> keras.Model:
+    """Train in the run directory `run` until `settings.steps` mini-batches are done.
+
+    Args:
+        proposals: float32 [P, 4] in pixels for each image of `dataset`.
+        resume: go on from the run's checkpoint; only `steps` may differ from the run's settings.
+
+    Returns:
+        The trained, compiled model; the same is in `run/checkpoint.keras`.
+
+    Raises:
+        InputError: the run exists and `resume` is not given, or was made with other settings.
+    """
+    if resume:
+        _check_same(load_settings(run), settings)
+        model = load_checkpoint(run, settings, compile=True)
+    elif (run / "config.json").exists():
+        raise InputError(f"{run}: already holds a run; give --resume to go on, or another --out")
+    else:
+        keras.utils.set_random_seed(settings.seed)
+        model = build_and_compile(dataset, proposals, settings)
+        run.mkdir(parents=True, exist_ok=True)
+    save_settings(run, settings)
+
+    start = int(model.optimizer.iterations.numpy())
+    if start >= settings.steps:
+        return model
+    batches = training_dataset(
+        dataset,
+        proposals,
+        TRUNKS[settings.trunk].pixel_means,
+        settings.seed,
+        settings.min_side,
+        settings.max_side,
+        settings.images_per_batch,
+        settings.rois_per_image,
+        start,
+    )
+    first_epoch = start // LOG_EVERY
+    model.fit(
+        batches,
+        steps_per_epoch=LOG_EVERY,
+        initial_epoch=first_epoch,
+        epochs=first_epoch + math.ceil((settings.steps - start) / LOG_EVERY),
+        callbacks=[
+            StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
+            StopOnNaN(),
+            StopAtStep(settings.steps),
+            Checkpoint(run / "checkpoint.keras", checkpoint_every),
+            keras.callbacks.CSVLogger(run / "log.csv", append=resume),
+        ],
+    )
+    return model
+
+
+def build_and_compile(
+    dataset: Dataset, proposals: Sequence[np.ndarray], settings: Settings
+) -> keras.Model:
+    """The model of `settings` with its two losses and the optimizer, ready for `fit`."""
+    mean, std = target_statistics(dataset, proposals)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.precision)
+    try:
+        model = fast_rcnn(
+            len(settings.class_names),
+            settings.trunk,
+            settings.weights,
+            settings.fc_units,
+            mean,
+            std,
+            settings.dropout,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.compile(
+        optimizer=SGD(settings.rate, settings.momentum, settings.l2),
+        loss={
+            "cls_score": ClassificationLoss(),
+            "bbox_pred": BoxRegressionLoss(std, settings.box_loss_weight),
+        },
+        # XLA is slower than TensorFlow's own kernels on the CPU, and the RoI pooling op has no
+        # XLA version.
+        jit_compile=False,
+    )
+    return model
+
+
+def _check_same(saved: Settings, given: Settings) -> None:
+    old, new = saved.to_dict(), given.to_dict()
+    changed = [k for k in old if old[k] != new[k] and k != "steps"]
+    if changed:
+        raise InputError(
+            "--resume goes on with the settings of the run; these differ: "
+            + ", ".join(f"{k} (run: {old[k]}, now: {new[k]})" for k in changed)
+        )

@@ -49,7 +49,9 @@ def test_a_mat_file_of_one_image(tmp_path):
 def test_npz_round_trip(tmp_path):
     data = dataset("a.jpg", "sub/b.png", "file", "é.jpg")
     proposals = [
-        np.random.default_rng(i).uniform(0, 20, (i, 4)).astype(np.float32) + [0, 0, 20, 20]
+        np.random.default_rng(i)
+        .uniform([0, 0, 20, 20], [20, 20, 40, 40], (i, 4))
+        .astype(np.float32)
         for i in range(4)
     ]
     path = tmp_path / "new" / "p.npz"

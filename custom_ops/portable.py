@@ -24,33 +24,26 @@ def roi_pool_portable(
     pooled_height: int,
     pooled_width: int,
     spatial_scale: float,
-    with_argmax: bool = True,
-) -> tuple[tf.Tensor, tf.Tensor | None]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """RoI max pooling with built-in ops; arguments and results of `custom_ops.roi_pool`."""
     features = tf.convert_to_tensor(features)
     rois = tf.convert_to_tensor(rois, tf.float32)
 
+    bins = _Bins(rois, tf.shape(features), pooled_height, pooled_width, spatial_scale)
+    argmax = _argmax(features, bins)
+
     @tf.custom_gradient
     def pool(features):
-        bins = _Bins(rois, tf.shape(features), pooled_height, pooled_width, spatial_scale)
-        if with_argmax:
-            argmax = _argmax(features, bins)
-            pooled = _values_at(argmax, features, bins), argmax
-        else:
-            # Only positions can tell which of 0.0 and -0.0, which are equal, comes first.
-            pooled = tf.cond(
-                tf.reduce_any(_keys(features) == -1),
-                lambda: _values_at(_argmax(features, bins), features, bins),
-                lambda: _values(features, bins),
-            )
+        # Apart from the argmax, so that a graph which needs only one of them drops the other.
+        # Which of 0.0 and -0.0, which are equal, came first is known only with the argmax.
+        output = tf.cond(
+            tf.reduce_any(_keys(features) == -1),
+            lambda: _values_at(_argmax(features, bins), features, bins),
+            lambda: _values(features, bins),
+        )
+        return output, lambda grad_output: _scatter(grad_output, argmax, bins)
 
-        def gradient(grad_output, *_):
-            argmax = pooled[1] if with_argmax else _argmax(features, bins)
-            return _scatter(grad_output, argmax, bins)
-
-        return pooled, gradient
-
-    return pool(features) if with_argmax else (pool(features), None)
+    return pool(features), argmax
 
 
 class _Bins:

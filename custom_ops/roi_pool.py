@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.custom_ops.portable import roi_pool_portable
 
 _portable = contextvars.ContextVar("keras_frcnn_portable_ops", default=False)
@@ -34,8 +35,7 @@ def roi_pool(
     pooled_height: int,
     pooled_width: int,
     spatial_scale: float,
-    with_argmax: bool = True,
-) -> tuple[tf.Tensor, tf.Tensor | None]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """RoI max pooling (Girshick 2015, section 2.1) with the arithmetic of the Caffe layer.
 
     Args:
@@ -44,19 +44,24 @@ def roi_pool(
             inclusive once scaled and rounded to cells.
         pooled_height, pooled_width: bins of the output.
         spatial_scale: cells of the feature map per image pixel, 1/16 for VGG16's conv5_3.
-        with_argmax: False leaves the argmax out. The gradient then finds it itself, so nothing is
-            stored for it, at the cost of a second look at the features.
 
     Returns:
         `(output, argmax)`, both [K, PH, PW, C]: the maximum of each bin in the type of `features`
         (0 in an empty bin), and the int32 position y * W + x of the first maximum in its image (-1
-        in an empty bin and where nothing is greater than the lowest finite number); None for the
-        argmax where it is not wanted. Differentiable with respect to `features`.
+        in an empty bin and where nothing is greater than the lowest finite number). Differentiable
+        with respect to `features`. A graph in which nothing needs the argmax does not compute it.
 
     Raises:
         tf.errors.InvalidArgumentError: a batch index outside [0, N) or a non-finite coordinate
             (the message names the row), wrong ranks, or sizes that overflow.
     """
-    return roi_pool_portable(
-        features, rois, pooled_height, pooled_width, spatial_scale, with_argmax
+    library = None if _portable.get() else load_library()
+    if library is None:
+        return roi_pool_portable(features, rois, pooled_height, pooled_width, spatial_scale)
+    return library.keras_frcnn_roi_pool(
+        features,
+        rois,
+        pooled_height=pooled_height,
+        pooled_width=pooled_width,
+        spatial_scale=spatial_scale,
     )

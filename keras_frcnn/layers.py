@@ -33,16 +33,13 @@ class RoIPool(keras.layers.Layer):
         self.spatial_scale = float(spatial_scale)
         self.supports_jit = False  # XLA compiles neither the op nor its portable version
 
-    def call(self, features, rois, training=False):
+    def call(self, features, rois):
         """Pool every region of every image: [N, R, PH, PW, C]."""
         rois = tf.cast(rois, tf.float32)
         shape = tf.shape(rois)
         batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
         flat = tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
-        # In training the gradient follows and takes the argmax; otherwise nobody does.
-        pooled, _ = roi_pool(
-            features, flat, *self.pool_size, self.spatial_scale, with_argmax=bool(training)
-        )
+        pooled, _ = roi_pool(features, flat, *self.pool_size, self.spatial_scale)
         output = tf.reshape(pooled, [shape[0], shape[1], *self.pool_size, tf.shape(features)[-1]])
         output.set_shape(self.compute_output_shape(features.shape, rois.shape))
         return output
@@ -52,7 +49,7 @@ class RoIPool(keras.layers.Layer):
         n = rois_shape[0] if features_shape[0] is None else features_shape[0]
         return (n, rois_shape[1], *self.pool_size, features_shape[-1])
 
-    def compute_output_spec(self, features, rois, training=False):
+    def compute_output_spec(self, features, rois):
         """The output's shape, and the type of the features whatever the policy."""
         shape = self.compute_output_shape(features.shape, rois.shape)
         return keras.KerasTensor(shape, dtype=features.dtype)

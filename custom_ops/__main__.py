@@ -1,0 +1,22 @@
+"""`python -m keras_frcnn.custom_ops`: build the op, and say what is in use."""
+
+import sys
+
+import tensorflow as tf
+
+from keras_frcnn.custom_ops.build import CompileError, NoCompilerError, build, find_compiler
+
+
+def main() -> int:
+    """Build the op library and print where it is; 1 where it cannot be built."""
+    print(f"TensorFlow {tf.__version__}")
+    try:
+        path = build()
+    except (NoCompilerError, CompileError) as error:
+        print(f"RoI pooling: built-in TensorFlow ops, because {error}")
+        return 1
+    print(f"RoI pooling: compiled op {path}, built with {' '.join(find_compiler())}")
+    return 0
+
+
+sys.exit(main())

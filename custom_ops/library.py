@@ -1,0 +1,39 @@
+"""Loads the compiled op library, once, and registers the op's gradient."""
+
+import functools
+import warnings
+
+import tensorflow as tf
+
+from keras_frcnn.custom_ops.build import CompileError, NoCompilerError, build
+
+
+@functools.cache
+def load_library():
+    """The module of compiled ops, built first where it has to be; None where it cannot be built.
+
+    A warning says, once, why it could not and how to change that.
+    """
+    try:
+        path = build()
+    except (NoCompilerError, CompileError) as error:
+        warnings.warn(
+            "RoI pooling runs on built-in TensorFlow ops, with the same results but slower:"
+            f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds the fast op.",
+            stacklevel=3,
+        )
+        return None
+    library = tf.load_op_library(str(path))
+    tf.RegisterGradient("KerasFrcnn>RoiPool")(functools.partial(_roi_pool_gradient, library))
+    return library
+
+
+def _roi_pool_gradient(library, op, grad_output, _):
+    features, rois = op.inputs
+    grad_features = library.keras_frcnn_roi_pool_grad(
+        grad_output=grad_output,
+        argmax=op.outputs[1],
+        rois=rois,
+        features_shape=tf.shape(features),
+    )
+    return grad_features, None

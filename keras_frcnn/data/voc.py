@@ -156,6 +156,11 @@ class VocFolder:
         """
         label_of = {name: label for label, name in enumerate(class_names, start=1)}
         warnings: list[str] = []
+        if missing := [image_id for image_id in ids if self._annotation(image_id) is None]:
+            warnings.append(
+                f"{self._xml(missing[0])}: is missing; {len(missing)} of {len(ids)} images have no "
+                "annotation and count as images without objects"
+            )
         return [self._record(image_id, label_of, warnings) for image_id in ids], warnings
 
     def _record(self, image_id: str, label_of: Mapping[str, int], warnings: list[str]):
@@ -166,7 +171,6 @@ class VocFolder:
         if header.format not in TRAINING_FORMATS:
             raise InputError(f"{image}: is a {header.format} file; save it as JPEG or PNG")
         if annotation is None:
-            warnings.append(f"{xml}: is missing; {image.name} counts as an image without objects")
             annotation = VocAnnotation(None, None, (), False)
         orientation = _annotated_orientation(header, annotation.size, xml, image)
         height, width = header.height, header.width

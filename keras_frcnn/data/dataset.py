@@ -35,7 +35,7 @@ class ImageRecord:
 class Dataset:
     """A split of a data set, in a fixed order."""
 
-    name: str  # what the user asked for, such as "voc/2007:trainval"
+    name: str  # what was asked for, such as "voc/2007:trainval"
     class_names: tuple[str, ...]  # label k (1..K) is class_names[k - 1]; 0 is background
     images: tuple[ImageRecord, ...]
     warnings: tuple[str, ...] = ()  # objects that were skipped, one line each, naming the file

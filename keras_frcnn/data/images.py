@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from keras_frcnn.errors import InputError
 
@@ -154,5 +154,8 @@ def _rgb(image, path):
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise InputError(f"{path}: has 32-bit samples of unknown range; save it with 8 or 16 bits")
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        # Adobe writes inverted inks and marks such files; Pillow takes all files for these.
+        image = ImageChops.invert(image)
     image.info.pop("transparency", None)  # alpha is dropped in every mode
     return np.array(image.convert("RGB"))

@@ -1,5 +1,6 @@
 """From what the user asks for, such as `voc/2007:trainval`, to a `Dataset`."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,10 +27,10 @@ class Part(NamedTuple):
 
 
 def load(
-    spec: str,
+    spec: str | os.PathLike,
     split: str | None = None,
     class_names: Sequence[str] | None = None,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
 ) -> Dataset:
     """Loads a data set, or the union of several.
 
@@ -48,7 +49,7 @@ def load(
         InputError: nothing of that name; an unknown or empty split; unusable files, named with
             the object at fault; an object whose class is not among `class_names`.
     """
-    parts = parse(spec, split)
+    parts = parse(os.fspath(spec), split)
     folders = {part.source: open_source(part.source, data_dir) for part in parts}
     if class_names is None:
         found = {name for folder in folders.values() for name in folder.class_names()}
@@ -68,7 +69,7 @@ def load(
         records.update((record.path, record) for record in chosen)
         warnings += lines
     return Dataset(
-        name=f"{spec}:{split}" if split and any(part.split == split for part in parts) else spec,
+        name="+".join(":".join(filter(None, part)) for part in parts),
         class_names=class_names,
         images=_with_unique_filenames(list(records.values())),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -89,10 +90,12 @@ def parse(spec: str, split: str | None = None) -> list[Part]:
             parts.append(Part(parts[-1].source, term))  # voc/2007:train+val
         else:
             parts += [Part(term, name) for name in default]
+    if split and not any(part.split in default for part in parts):
+        raise InputError(f"{spec} names its splits itself; leave {split} out, or them")
     return parts
 
 
-def open_source(source: str, data_dir: str | None = None) -> VocFolder:
+def open_source(source: str, data_dir: str | os.PathLike | None = None) -> VocFolder:
     """Finds, makes or unpacks the folder in VOC format behind `source`."""
     if source in TFDS_NAMES:
         from keras_frcnn.data.tfds_voc import unpack

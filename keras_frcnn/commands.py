@@ -69,12 +69,15 @@ def detect(args) -> None:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     search = SelectiveSearch(mode=args.search)
-    listed = {}
+    listed, targets = {}, set()
     for name in args.images:
         image = open_image(name)
         found = detector.detect(image, search(image))
         shown = found.above(args.min_score)
         target = out / f"{Path(name).stem}.png"
+        while target in targets:  # an image of the same name from another folder
+            target = target.with_stem(target.stem + "_")
+        targets.add(target)
         pictures.draw_detections(image, shown, settings.class_names).save(target)
         listed[name] = found.to_json(settings.class_names)
         print(f"{name}: {len(shown.scores)} objects, drawn in {target}")

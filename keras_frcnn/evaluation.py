@@ -168,7 +168,7 @@ def _eleven_point_ap(precision, recall):
 
 def format_table(evaluation: Evaluation) -> str:
     """The evaluation as lines of text: AP and number of objects of each class, and the mean."""
-    names = [*evaluation.class_names, "mean"]
+    names = [*evaluation.class_names, "mAP"]
     counts = [*evaluation.positives.tolist(), int(evaluation.positives.sum())]
     width = max(len("class"), *map(len, names))
     lines = [f"{'class':{width}}      AP  objects"]
@@ -181,7 +181,7 @@ def format_table(evaluation: Evaluation) -> str:
         verb, pronoun = ("has", "it") if absent == 1 else ("have", "them")
         lines.append(
             f"{absent} of {len(evaluation.ap)} classes {verb} no objects; "
-            f"the mean leaves {pronoun} out"
+            f"the mAP leaves {pronoun} out"
         )
     return "\n".join(lines)
 

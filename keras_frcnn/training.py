@@ -67,16 +67,24 @@ def train(
         settings.rois_per_image,
         start,
     )
+    # Keras saves no random state: without this a resumed run would repeat the first masks.
+    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    for i, layer in enumerate(dropouts):
+        layer.seed_generator.state.assign([settings.seed + i, start])
+    left = settings.steps - start
     first_epoch = start // LOG_EVERY
     model.fit(
         batches,
-        steps_per_epoch=LOG_EVERY,
+        shuffle=False,  # `batches` comes shuffled
+        steps_per_epoch=min(LOG_EVERY, left),
         initial_epoch=first_epoch,
-        epochs=first_epoch + math.ceil((settings.steps - start) / LOG_EVERY),
+        epochs=first_epoch + math.ceil(left / LOG_EVERY),
         callbacks=[
             StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
             StopOnNaN(),
-            StopAtStep(settings.steps),
+            # Not for a single epoch, which has the right length: Keras's CSV log writes columns
+            # of validation losses when its first epoch is told to stop.
+            *([StopAtStep(settings.steps)] if left > LOG_EVERY else []),
             Checkpoint(run / "checkpoint.keras", checkpoint_every),
             keras.callbacks.CSVLogger(run / "log.csv", append=resume),
         ],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 
@@ -34,28 +35,51 @@ def _vgg16(images):
     return vgg.get_layer("block5_conv3").output
 
 
-def _squeezenet(images):
-    def conv(x, filters, size, name, strides=1):
-        return layers.Conv2D(
-            filters,
-            size,
-            strides,
-            padding="same",
-            activation="relu",
-            kernel_initializer="he_normal",
-            name=name,
-        )(x)
+def _conv(x, filters, size, name, strides=1):
+    return layers.Conv2D(
+        filters,
+        size,
+        strides,
+        padding="same",
+        activation="relu",
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
 
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class LocalResponseNorm(layers.Layer):
+    """Local response normalisation over 5 channels with the constants of the Caffe models."""
+
+    def call(self, x):
+        """Divide every value by (2 + 0.0001 * the sum of squares of its neighbours) ** 0.75."""
+        return tf.nn.local_response_normalization(x, 2, bias=2.0, alpha=1e-4, beta=0.75)
+
+
+def _vgg_cnn_m_1024(images):
+    def norm_and_pool(x, number):
+        # In float32 under any policy: TensorFlow has no bfloat16 kernel for it on the CPU.
+        x = LocalResponseNorm(dtype="float32", name=f"norm{number}")(x)
+        return layers.MaxPooling2D(3, 2, padding="same", name=f"pool{number}")(x)
+
+    x = norm_and_pool(_conv(images, 96, 7, "conv1", strides=2), 1)
+    x = norm_and_pool(_conv(x, 256, 5, "conv2", strides=2), 2)
+    for name in ("conv3", "conv4", "conv5"):
+        x = _conv(x, 512, 3, name)
+    return x
+
+
+def _squeezenet(images):
     def fire(x, squeeze, expand, name):
-        x = conv(x, squeeze, 1, f"{name}_squeeze1x1")
+        x = _conv(x, squeeze, 1, f"{name}_squeeze1x1")
         return layers.Concatenate(name=f"{name}_concat")(
-            [conv(x, expand, 1, f"{name}_expand1x1"), conv(x, expand, 3, f"{name}_expand3x3")]
+            [_conv(x, expand, 1, f"{name}_expand1x1"), _conv(x, expand, 3, f"{name}_expand3x3")]
         )
 
     def pool(x, name):
         return layers.MaxPooling2D(3, 2, padding="same", name=name)(x)
 
-    x = pool(conv(images, 64, 3, "conv1", strides=2), "pool1")
+    x = pool(_conv(images, 64, 3, "conv1", strides=2), "pool1")
     x = fire(fire(x, 16, 64, "fire2"), 16, 64, "fire3")
     x = pool(x, "pool3")
     x = fire(fire(x, 32, 128, "fire4"), 32, 128, "fire5")
@@ -78,6 +102,16 @@ TRUNKS = {
         fc_units=(4096, 4096),
         frozen=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
         renamed={"fc6": "fc1", "fc7": "fc2"},
+    ),
+    # Chatfield et al. 2014, the paper's model M: a tenth of VGG16's operations.
+    "vgg_cnn_m_1024": Trunk(
+        build=_vgg_cnn_m_1024,
+        stride=16,
+        pixel_means=(103.939, 116.779, 123.68),
+        pool_size=(6, 6),
+        fc_units=(4096, 1024),
+        frozen=("conv1",),
+        renamed={},
     ),
     # Iandola et al. 2016, version 1.1: 0.7 million weights where VGG16 has 14.7 million.
     "squeezenet": Trunk(

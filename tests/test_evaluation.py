@@ -300,9 +300,9 @@ def test_the_table():
         "dog                -        0",
         "potted plant  0.0000        1",
         "-----------------------------",
-        "mean          0.2500        3",
+        "mAP           0.2500        3",
         "AP: area under the curve, IoU above 0.5, difficult objects left out",
-        "1 of 3 classes has no objects; the mean leaves it out",
+        "1 of 3 classes has no objects; the mAP leaves it out",
     ]
 
 

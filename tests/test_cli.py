@@ -1,0 +1,153 @@
+"""The commands as a user runs them, on a folder in VOC format with a handful of images."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from keras_frcnn.cli import main
+
+OBJECT = (
+    "<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+    "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+
+
+@pytest.fixture(scope="module")
+def voc_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voc") / "my photos"
+    for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        noise = rng.integers(90, 150, (96, 128, 3), dtype=np.uint8)
+        image = Image.fromarray(noise)
+        x, y = int(rng.integers(5, 60)), int(rng.integers(5, 30))
+        name, color = (("disc", (220, 40, 40)), ("box", (40, 40, 220)))[i % 2]
+        shape = ImageDraw.Draw(image).ellipse if name == "disc" else ImageDraw.Draw(image).rectangle
+        shape((x, y, x + 50, y + 50), fill=color)
+        image.save(folder / "JPEGImages" / f"{i}.jpg", quality=95)
+        objects = OBJECT.format(x + 1, y + 1, x + 51, y + 51, name=name)
+        (folder / "Annotations" / f"{i}.xml").write_text(
+            f"<annotation><filename>{i}.jpg</filename><size><width>128</width>"
+            f"<height>96</height><depth>3</depth></size>{objects}</annotation>"
+        )
+    (folder / "ImageSets/Main/trainval.txt").write_text("0\n1\n2\n3\n")
+    (folder / "ImageSets/Main/test.txt").write_text("4\n5\n")
+    (folder / "ImageSets/Main/empty.txt").write_text("\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    # The compiled op stays where it is; only proposals go to a cache of the test's own.
+    patch.setattr("keras_frcnn.proposals.cache.cache_dir", lambda: tmp_path_factory.getbasetemp())
+    yield
+    patch.undo()
+
+
+def train_arguments(voc_folder, run, steps=4):
+    return (
+        f"--split trainval --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
+        f"--rois-per-image 16 --steps {steps} --rate 0.01 --precision float32"
+    ).split() + ["--data", str(voc_folder), "--out", str(run)]
+
+
+@pytest.fixture(scope="module")
+def run(voc_folder, cache, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "a run"
+    assert main(["proposals", "--data", str(voc_folder)]) == 0
+    assert main(["train", *train_arguments(voc_folder, run)]) == 0
+    return run
+
+
+def test_evaluate_writes_metrics(run, voc_folder, capsys):
+    assert main(["evaluate", str(run), "--data", str(voc_folder), "--split", "test"]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics["AP"]) == {"box", "disc"} and 0 <= metrics["mAP"] <= 1
+    assert "mAP" in capsys.readouterr().out
+
+
+def test_detect_draws_and_lists(run, voc_folder, tmp_path):
+    images = [str(voc_folder / "JPEGImages" / f"{i}.jpg") for i in (4, 5)]
+    assert main(["detect", str(run), *images, "--out", str(tmp_path / "found")]) == 0
+    listed = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert list(listed) == images
+    for entry in (e for found in listed.values() for e in found):
+        assert entry["class"] in ("box", "disc") and len(entry["box"]) == 4
+    assert Image.open(tmp_path / "found" / "4.png").size == (128, 96)
+
+
+def test_detect_keeps_images_of_one_name_apart(run, voc_folder, tmp_path):
+    source = voc_folder / "JPEGImages" / "4.jpg"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "4.jpg").write_bytes(source.read_bytes())
+    images = [str(tmp_path / name / "4.jpg") for name in ("a", "b")]
+    assert main(["detect", str(run), *images, "--out", str(tmp_path / "found")]) == 0
+    assert len(list((tmp_path / "found").glob("*.png"))) == 2
+
+
+def test_export(run, tmp_path):
+    assert main(["export", str(run), "--to", str(tmp_path / "models")]) == 0
+    assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()
+    assert main(["export", str(run), "--to", str(tmp_path / "models")]) == 2
+
+
+def test_resume_goes_on(run, voc_folder, tmp_path, capsys):
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in ("config.json", "checkpoint.keras", "log.csv"):
+        (copy / file).write_bytes((run / file).read_bytes())
+    assert main(["train", *train_arguments(voc_folder, copy, steps=6), "--resume"]) == 0
+    assert "6 steps" in capsys.readouterr().out
+
+
+def error_of(arguments, capsys):
+    assert main([str(a) for a in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_detect_names_a_file_that_is_no_image(run, tmp_path, capsys):
+    (tmp_path / "notes.jpg").write_text("not an image")
+    error = error_of(["detect", run, tmp_path / "notes.jpg", "--out", tmp_path / "o"], capsys)
+    assert "notes.jpg" in error
+
+
+def test_empty_split(voc_folder, capsys):
+    error = error_of(["proposals", "--data", voc_folder, "--split", "empty"], capsys)
+    assert "empty" in error
+
+
+def test_evaluate_on_other_classes(run, voc_folder, capsys):
+    error = error_of(
+        ["evaluate", run, "--data", voc_folder, "--classes", "cat", "--split", "test"], capsys
+    )
+    assert "box" in error or "disc" in error
+
+
+def test_impossible_setting_is_named(voc_folder, tmp_path, capsys):
+    arguments = train_arguments(voc_folder, tmp_path / "run")
+    error = error_of(["train", *arguments, "--steps", "0"], capsys)
+    assert "steps" in error and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "proposals", "train", "evaluate", "detect", "export", "bench"]
+)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([command, "--help"])
+    assert exit.value.code == 0
+    assert f"example: keras-frcnn {command}" in capsys.readouterr().out
+
+
+def test_help_does_not_import_tensorflow():
+    import subprocess
+
+    code = "import sys, keras_frcnn.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

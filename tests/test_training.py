@@ -1,0 +1,171 @@
+"""Training runs end to end on a tiny data set: resume, checkpoints and what goes wrong."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_frcnn.callbacks import StopOnNaN
+from keras_frcnn.errors import InputError
+from keras_frcnn.runs import load_checkpoint, load_detector, load_settings
+from keras_frcnn.settings import Settings
+from keras_frcnn.training import train
+from tests.images import colored_rectangles, random_proposals
+
+SETTINGS = Settings(
+    "rectangles",
+    "",
+    ("one", "two"),
+    trunk="squeezenet",
+    fc_units=(16, 16),
+    min_side=(64,),
+    max_side=100,
+    rois_per_image=16,
+    steps=4,
+    rate=0.01,
+    decay_at=(3,),
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rectangles")
+    return colored_rectangles(
+        folder,
+        [(60, 70), (70, 60), (64, 64)],
+        [[(5, 5, 40, 40)], [(10, 20, 50, 60)], [(8, 8, 30, 60), (35, 8, 60, 60)]],
+        labels=[[1], [2], [1, 2]],
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    keras.utils.set_random_seed(0)
+    model = train(run, dataset, random_proposals(dataset), SETTINGS)
+    return run, model
+
+
+def test_run_directory_holds_what_the_commands_need(trained):
+    run, model = trained
+    assert load_settings(run) == SETTINGS
+    assert int(model.optimizer.iterations.numpy()) == 4
+    header, row = (run / "log.csv").read_text().split()
+    logged = dict(zip(header.split(","), map(float, row.split(",")), strict=True))
+    assert logged["step"] == 4 and logged["learning_rate"] == pytest.approx(0.001)
+    assert logged["loss"] == pytest.approx(
+        logged["cls_score_loss"] + logged["bbox_pred_loss"], rel=1e-4
+    )
+
+
+def test_loss_falls(dataset, tmp_path):
+    settings = replace(SETTINGS, steps=200, decay_at=(), dropout=0.0)
+    train(tmp_path / "run", dataset, random_proposals(dataset), settings)
+    rows = (tmp_path / "run" / "log.csv").read_text().split()[1:]
+    column = (tmp_path / "run" / "log.csv").read_text().split()[0].split(",").index("loss")
+    first, last = (float(r.split(",")[column]) for r in (rows[0], rows[-1]))
+    assert last < 0.7 * first
+
+
+def test_resumed_run_ends_where_an_uninterrupted_one_does(trained, dataset, tmp_path):
+    run, model = trained
+    proposals = random_proposals(dataset)
+    half = replace(SETTINGS, steps=2)
+    train(tmp_path / "run", dataset, proposals, half)
+    resumed = train(tmp_path / "run", dataset, proposals, SETTINGS, resume=True)
+    for a, b in zip(model.weights, resumed.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
+    assert len((tmp_path / "run" / "log.csv").read_text().split()) == 3  # a header, two rows
+
+
+def test_resuming_a_finished_run_changes_nothing(trained, dataset):
+    run, model = trained
+    before = (run / "checkpoint.keras").stat().st_mtime_ns
+    train(run, dataset, random_proposals(dataset), SETTINGS, resume=True)
+    assert (run / "checkpoint.keras").stat().st_mtime_ns == before
+
+
+def test_resume_refuses_other_settings(trained, dataset):
+    run, _ = trained
+    with pytest.raises(InputError, match=r"rate \(run: 0.01, now: 0.5\)"):
+        train(run, dataset, random_proposals(dataset), replace(SETTINGS, rate=0.5), resume=True)
+
+
+def test_a_run_is_not_overwritten(trained, dataset):
+    run, _ = trained
+    with pytest.raises(InputError, match="--resume"):
+        train(run, dataset, random_proposals(dataset), SETTINGS)
+
+
+def test_divergence_stops_before_the_checkpoint(dataset, tmp_path):
+    settings = replace(SETTINGS, rate=1e12, steps=50)
+    with pytest.raises(InputError, match="diverged"):
+        train(tmp_path / "run", dataset, random_proposals(dataset), settings)
+    assert not (tmp_path / "run" / "checkpoint.keras").exists()
+
+
+def test_nan_guard_names_the_step():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    guard = StopOnNaN()
+    guard.set_model(model)
+    guard.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(InputError, match="step 0"):
+        guard.on_train_batch_end(0, {"loss": float("nan")})
+
+
+def test_detector_of_a_run(trained, dataset):
+    detector, settings = load_detector(trained[0])
+    assert detector.min_side == 64 and detector.max_side == 100
+    image = np.full((60, 70, 3), 120, np.uint8)
+    found = detector.detect(image, random_proposals(dataset)[0])
+    assert set(found.classes) <= {1, 2}
+
+
+def test_not_a_run_directory(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        load_detector(tmp_path)
+
+
+def test_run_without_checkpoint(trained, tmp_path):
+    (tmp_path / "config.json").write_text((trained[0] / "config.json").read_text())
+    with pytest.raises(InputError, match="no checkpoint"):
+        load_detector(tmp_path)
+
+
+def test_damaged_checkpoint_is_named(trained, tmp_path):
+    (tmp_path / "config.json").write_text((trained[0] / "config.json").read_text())
+    whole = (trained[0] / "checkpoint.keras").read_bytes()
+    (tmp_path / "checkpoint.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"checkpoint\.keras"):
+        load_checkpoint(tmp_path, SETTINGS)
+
+
+def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
+    config = json.loads((trained[0] / "config.json").read_text())
+    config["class_names"] = ["one", "two", "three"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "checkpoint.keras").write_bytes((trained[0] / "checkpoint.keras").read_bytes())
+    with pytest.raises(InputError, match="another model"):
+        load_detector(tmp_path)
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "checkpoint.keras")
+    with pytest.raises(InputError, match="another model"):
+        load_detector(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"trunk": "alexnet"}, "trunk"),
+        ({"precision": "float16"}, "precision"),
+        ({"steps": 0}, "steps"),
+        ({"rate": -1.0}, "rate"),
+        ({"min_side": (600,)}, "min_side"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_impossible_settings_are_named(change, message):
+    with pytest.raises(InputError, match=message):
+        replace(SETTINGS, **change)

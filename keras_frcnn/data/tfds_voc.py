@@ -37,15 +37,12 @@ def unpack(name: str, data_dir: str | os.PathLike | None = None) -> Path:
         InputError: the data set is neither prepared nor can it be downloaded.
     """
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     builder = tfds.builder(name, data_dir=data_dir)
     try:
         builder.download_and_prepare()
-    except (
-        OSError,
-        tfds.download.DownloadError,
-        tfds.download.NonMatchingChecksumError,
-    ) as error:
+    except (OSError, tfds.download.DownloadError, NonMatchingChecksumError) as error:
         archives = " and ".join(builder.builder_config.filenames.values())
         manual = Path(builder.data_dir).parents[2] / "downloads" / "manual"
         raise InputError(

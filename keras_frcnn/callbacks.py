@@ -1,5 +1,6 @@
-"""Keras callbacks of a training run: the rate's schedule, when to stop, and checkpoints."""
+"""Keras callbacks of a training run: the rate's schedule, when to stop, log and checkpoints."""
 
+import csv
 import math
 import os
 from collections.abc import Sequence
@@ -77,6 +78,28 @@ class StopOnNaN(keras.callbacks.Callback):
                 f"the loss is {logs['loss']} at step {_step(self.model)}: the training has "
                 "diverged. Lower --rate or give --warmup; the last checkpoint is intact"
             )
+
+
+class Log(keras.callbacks.Callback):
+    """Append the means of each epoch to a CSV file: step, learning_rate, loss and its parts.
+
+    Keras's own `CSVLogger` adds a column of NA for the validation of each.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__()
+        self.path = Path(path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write a row; `StepDecay`, earlier in the list, has put step and rate into it."""
+        is_new = not self.path.exists()
+        columns = ["step", "learning_rate", "loss"]
+        columns += sorted(logs.keys() - set(columns))
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if is_new:
+                writer.writerow(columns)
+            writer.writerow([logs[column] for column in columns])
 
 
 class Checkpoint(keras.callbacks.Callback):

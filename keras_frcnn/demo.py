@@ -34,12 +34,13 @@ def run_demo(out: Path) -> float:
         class_names=trainval.class_names,
         trunk="vgg_cnn_m_1024",
         fc_units=(512, 512),
+        dropout=0.0,
         min_side=(256,),
         max_side=300,
-        steps=600,
+        steps=2000,
         rate=0.01,
-        decay_at=(480,),
-        warmup=50,
+        decay_at=(1600,),
+        warmup=100,
         precision=default_precision(),
     )
     run = out / "run"

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_frcnn.callbacks import Checkpoint, StepDecay, StopAtStep, StopOnNaN
+from keras_frcnn.callbacks import Checkpoint, Log, StepDecay, StopAtStep, StopOnNaN
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.errors import InputError
 from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
@@ -68,25 +68,22 @@ def train(
         start,
     )
     # Keras saves no random state: without this a resumed run would repeat the first masks.
-    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    for i, layer in enumerate(dropouts):
-        layer.seed_generator.state.assign([settings.seed + i, start])
-    left = settings.steps - start
+    for i, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            layer.seed_generator.state.assign([settings.seed + i, start])
     first_epoch = start // LOG_EVERY
     model.fit(
         batches,
         shuffle=False,  # `batches` comes shuffled
-        steps_per_epoch=min(LOG_EVERY, left),
+        steps_per_epoch=LOG_EVERY,
         initial_epoch=first_epoch,
-        epochs=first_epoch + math.ceil(left / LOG_EVERY),
+        epochs=first_epoch + math.ceil((settings.steps - start) / LOG_EVERY),
         callbacks=[
             StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
             StopOnNaN(),
-            # Not for a single epoch, which has the right length: Keras's CSV log writes columns
-            # of validation losses when its first epoch is told to stop.
-            *([StopAtStep(settings.steps)] if left > LOG_EVERY else []),
+            StopAtStep(settings.steps),
             Checkpoint(run / "checkpoint.keras", checkpoint_every),
-            keras.callbacks.CSVLogger(run / "log.csv", append=resume),
+            Log(run / "log.csv"),
         ],
     )
     return model

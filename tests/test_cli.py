@@ -50,10 +50,11 @@ def cache(tmp_path_factory):
 
 
 def train_arguments(voc_folder, run, steps=4):
-    return (
-        f"--split trainval --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
+    options = (
+        "--split trainval --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
         f"--rois-per-image 16 --steps {steps} --rate 0.01 --precision float32"
-    ).split() + ["--data", str(voc_folder), "--out", str(run)]
+    )
+    return [*options.split(), "--data", str(voc_folder), "--out", str(run)]
 
 
 @pytest.fixture(scope="module")

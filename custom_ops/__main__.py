@@ -1,5 +1,6 @@
 """`python -m keras_frcnn.custom_ops`: build the op, and say what is in use."""
 
+import ctypes
 import sys
 
 import tensorflow as tf
@@ -15,7 +16,10 @@ def main() -> int:
     except (NoCompilerError, CompileError) as error:
         print(f"RoI pooling: built-in TensorFlow ops, because {error}")
         return 1
-    print(f"RoI pooling: compiled op {path}, built with {' '.join(find_compiler())}")
+    instruction_set = ctypes.CDLL(str(path)).KerasFrcnnCpuKernels
+    instruction_set.restype = ctypes.c_char_p
+    print(f"RoI pooling: compiled op {path}")
+    print(f"  built with {' '.join(find_compiler())}; CPU kernels: {instruction_set().decode()}")
     return 0
 
 

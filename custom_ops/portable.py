@@ -26,9 +26,6 @@ def roi_pool_portable(
     spatial_scale: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """RoI max pooling with built-in ops; arguments and results of `custom_ops.roi_pool`."""
-    features = tf.convert_to_tensor(features)
-    rois = tf.convert_to_tensor(rois, tf.float32)
-
     bins = _Bins(rois, tf.shape(features), pooled_height, pooled_width, spatial_scale)
     argmax = _argmax(features, bins)
 

@@ -45,7 +45,8 @@ def roi_pool_reference(
                 where = np.full(c, -1, np.int32)
                 for y in range(top, bottom):
                     for x in range(left, right):
-                        greater = image[y, x] > best
+                        with np.errstate(invalid="ignore"):  # NaN is not greater
+                            greater = image[y, x] > best
                         best = np.where(greater, image[y, x], best)
                         where = np.where(greater, y * w + x, where)
                 output[k, ph, pw] = best

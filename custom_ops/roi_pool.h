@@ -57,10 +57,12 @@ struct CpuKernels {
   // Keys of the cells [begin, end) of the map. Returns whether one of them is -0.0.
   bool (*encode[kDTypeCount])(const void* features, int64_t c, int64_t cell_stride, int64_t begin,
                               int64_t end, void* keys);
-  // Pools the RoIs [begin, end). Without argmax the map must hold no -0.0: which of two equal
-  // zeros came first is known only to the version that tracks positions.
+  // Pools the RoIs [begin, end): without argmax, with it, and with it where the map holds -0.0.
+  // Which of two equal zeros came first is known only from positions, so the first two are wrong
+  // for such a map, and the last one works without args.argmax too.
   void (*pool[kDTypeCount])(const PoolArgs& args, int64_t begin, int64_t end);
-  void (*pool_first[kDTypeCount])(const PoolArgs& args, int64_t begin, int64_t end);
+  void (*pool_argmax[kDTypeCount])(const PoolArgs& args, int64_t begin, int64_t end);
+  void (*pool_zeros[kDTypeCount])(const PoolArgs& args, int64_t begin, int64_t end);
   // Adds the gradients of the channels [begin, end) at their argmax, in (k, ph, pw) order.
   void (*scatter[kDTypeCount])(const ScatterArgs& args, int64_t begin, int64_t end);
   // Rounds float32 sums [begin, end) to a half type; null for the types that are their own sum.

@@ -5,6 +5,7 @@ Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH 
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -55,6 +56,9 @@ def roi_pool(
         tf.errors.InvalidArgumentError: a batch index outside [0, N) or a non-finite coordinate
             (the message names the row), wrong ranks, or sizes that overflow.
     """
+    features = tf.convert_to_tensor(features)
+    rois = tf.convert_to_tensor(rois, tf.float32)
+    _check_arguments(features, rois, pooled_height, pooled_width, spatial_scale)
     library = None if _portable.get() else load_library()
     if library is None:
         return roi_pool_portable(features, rois, pooled_height, pooled_width, spatial_scale)
@@ -65,3 +69,22 @@ def roi_pool(
         pooled_width=pooled_width,
         spatial_scale=spatial_scale,
     )
+
+
+def _check_arguments(features, rois, pooled_height, pooled_width, spatial_scale):
+    if features.shape.rank not in (None, 4):
+        raise _invalid(f"features must be [N, H, W, C], not {features.shape}")
+    if not rois.shape.is_compatible_with([None, 5]):
+        raise _invalid(f"rois must be [K, 5], not {rois.shape}")
+    if min(pooled_height, pooled_width) < 1 or pooled_height * pooled_width > tf.int32.max:
+        size = f"{pooled_height} x {pooled_width}"
+        raise _invalid(f"the pooled size must be positive and below 2^31 bins, not {size}")
+    if not (math.isfinite(spatial_scale) and spatial_scale > 0):
+        raise _invalid(f"spatial_scale must be a positive number, not {spatial_scale}")
+    _, height, width, _ = features.shape if features.shape.rank else [None] * 4
+    if height and width and height * width > tf.int32.max:
+        raise _invalid(f"features have {height} x {width} cells, more than an int32 can name")
+
+
+def _invalid(message):
+    return tf.errors.InvalidArgumentError(None, None, f"roi_pool: {message}")

@@ -38,4 +38,9 @@ const CpuKernels* const* AvailableCpuKernels() {
 
 const CpuKernels& BestCpuKernels() { return *AvailableCpuKernels()[0]; }
 
+// The instruction set in use, for messages.
+extern "C" __attribute__((visibility("default"))) const char* KerasFrcnnCpuKernels() {
+  return BestCpuKernels().name;
+}
+
 }  // namespace keras_frcnn

@@ -1,8 +1,7 @@
 // The CPU kernels, included once for each instruction set by a file that defines
 // KERAS_FRCNN_ISA and is compiled with the flags of that set.
 //
-// Vectors are GCC's and Clang's own: 64 bytes, which the compiler splits where registers are
-// narrower. Nothing from the standard library is called: an inline function of it, compiled here
+// Vectors are GCC's and Clang's own, as wide as the registers. Nothing from the standard library is called: an inline function of it, compiled here
 // with AVX-512, could be the copy that the linker keeps for everybody.
 
 #include <cstdint>
@@ -84,25 +83,31 @@ struct Float64 {
 template <typename T>
 using Key = typename T::Key;
 
-template <typename T>
-constexpr int64_t kLanes = kVectorBytes / sizeof(Key<T>);
+// The register's width, and how many accumulators leave room for what is loaded.
+#if defined(__AVX512BW__)
+constexpr int kRegisterBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kRegisterBytes = 32;
+#else
+constexpr int kRegisterBytes = 16;
+#endif
+constexpr int kAccumulators = 8;
 
-template <typename T>
+template <typename K>
 struct Vector {
-  using K = Key<T>;
-  typedef K Type __attribute__((vector_size(kVectorBytes)));
+  typedef K Type __attribute__((vector_size(kRegisterBytes)));
+  static constexpr int kLanes = kRegisterBytes / sizeof(K);
   static constexpr int kBits = 8 * sizeof(K);
   static constexpr K kLargest = static_cast<K>(~(static_cast<uint64_t>(1) << (kBits - 1)));
 
+  static inline Type Splat(K k) { return k - Type{}; }
   static inline Type Load(const K* p) {
     Type v;
     __builtin_memcpy(&v, p, sizeof(v));
     return v;
   }
-  static inline void Store(K* p, Type v) { __builtin_memcpy(p, &v, sizeof(v)); }
-  static inline Type Splat(K k) { return k - Type{}; }
+  // Integers in the order of the floats back to the bits of the floats.
   static inline Type Decode(Type v) { return v ^ ((v >> (kBits - 1)) & Splat(kLargest)); }
-  static inline Type Max(Type a, Type b) { return a > b ? a : b; }
 };
 
 template <typename T>
@@ -110,7 +115,7 @@ bool Encode(const void* features, int64_t c, int64_t cell_stride, int64_t begin,
             void* keys) {
   using K = Key<T>;
   constexpr int kBits = 8 * sizeof(K);
-  constexpr K kLargest = Vector<T>::kLargest;
+  constexpr K kLargest = Vector<K>::kLargest;
   K any_negative_zero = 0;
   for (int64_t cell = begin; cell < end; ++cell) {
     const K* from = static_cast<const K*>(features) + cell * c;
@@ -128,118 +133,146 @@ bool Encode(const void* features, int64_t c, int64_t cell_stride, int64_t begin,
   return any_negative_zero != 0;
 }
 
-// One bin of one RoI, and where its results go.
-struct Bin {
-  int32_t top, bottom, left, right;
-  bool empty() const { return bottom <= top || right <= left; }
+// The cells of one bin.
+template <typename K>
+struct Cells {
+  const K* first;  // the first channel wanted of the top left cell
+  int64_t row_stride, cell_stride;
+  int32_t rows, columns;
+  int32_t position, row_length;  // y * W + x of the top left cell, and W
 };
 
-// The maxima of `kCount` vectors of channels over one bin.
+// The maxima of kCount vectors of channels over one bin.
 template <typename T, int kCount>
-inline void PoolBin(const Key<T>* cells, int64_t row_stride, int64_t cell_stride, int32_t rows,
-                    int32_t columns, Key<T>* output) {
-  using V = Vector<T>;
-  typename V::Type best[kCount];
-  for (int i = 0; i < kCount; ++i) best[i] = V::Load(cells + i * kLanes<T>);
-  for (int32_t y = 0; y < rows; ++y, cells += row_stride) {
-    const Key<T>* cell = cells;
-    for (int32_t x = 0; x < columns; ++x, cell += cell_stride) {
-      for (int i = 0; i < kCount; ++i) {
-        best[i] = V::Max(V::Load(cell + i * kLanes<T>), best[i]);
-      }
-    }
-  }
-  for (int i = 0; i < kCount; ++i) V::Store(output + i * kLanes<T>, V::Decode(best[i]));
-}
+struct MaximumOnly {
+  static constexpr int kChannels = kCount * Vector<Key<T>>::kLanes;
 
-template <typename T>
-void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
-  using K = Key<T>;
-  const RoiPoolShape& s = args.shape;
-  const int64_t stride = args.cell_stride, row_stride = s.w * stride;
-  constexpr int64_t kL = kLanes<T>;
-  const int32_t* bins = args.bins + begin * BinsPerRoi(s);
-  K* output = static_cast<K*>(args.output) + begin * s.ph * s.pw * s.c;
-  for (int64_t k = begin; k < end; ++k, bins += BinsPerRoi(s)) {
-    const K* image = static_cast<const K*>(args.keys) + bins[0] * s.h * row_stride;
-    const int32_t *ys = bins + 1, *xs = ys + 2 * s.ph;
-    for (int64_t ph = 0; ph < s.ph; ++ph) {
-      for (int64_t pw = 0; pw < s.pw; ++pw, output += s.c) {
-        const Bin bin = {ys[2 * ph], ys[2 * ph + 1], xs[2 * pw], xs[2 * pw + 1]};
-        if (bin.empty()) {
-          for (int64_t c = 0; c < s.c; ++c) output[c] = 0;
-          continue;
-        }
-        const int32_t rows = bin.bottom - bin.top, columns = bin.right - bin.left;
-        const K* cells = image + bin.top * row_stride + bin.left * stride;
-        int64_t c = 0;
-        for (; c + 8 * kL <= s.c; c += 8 * kL) {
-          PoolBin<T, 8>(cells + c, row_stride, stride, rows, columns, output + c);
-        }
-        for (; c + kL <= s.c; c += kL) {
-          PoolBin<T, 1>(cells + c, row_stride, stride, rows, columns, output + c);
-        }
-        if (c < s.c) {
-          alignas(kVectorBytes) K last[kL];
-          PoolBin<T, 1>(cells + c, row_stride, stride, rows, columns, last);
-          __builtin_memcpy(output + c, last, (s.c - c) * sizeof(K));
+  static inline void PoolBin(Cells<Key<T>> cells, Key<T>* output, int32_t*) {
+    using V = Vector<Key<T>>;
+    typename V::Type best[kCount];
+    for (int i = 0; i < kCount; ++i) best[i] = V::Load(cells.first + i * V::kLanes);
+    for (int32_t y = 0; y < cells.rows; ++y, cells.first += cells.row_stride) {
+      const Key<T>* cell = cells.first;
+      for (int32_t x = 0; x < cells.columns; ++x, cell += cells.cell_stride) {
+        for (int i = 0; i < kCount; ++i) {
+          const typename V::Type key = V::Load(cell + i * V::kLanes);
+          best[i] = key > best[i] ? key : best[i];
         }
       }
     }
+    for (int i = 0; i < kCount; ++i) {
+      const typename V::Type bits = V::Decode(best[i]);
+      __builtin_memcpy(output + i * V::kLanes, &bits, sizeof(bits));
+    }
   }
-}
+};
 
-// Like Pool, with the position of the first maximum. Keys -1 and 0, the two zeros, are equal.
-template <typename T>
-void PoolFirst(const PoolArgs& args, int64_t begin, int64_t end) {
+// The first maxima with their positions. Keys are widened to the width of a position, or positions
+// to that of a key. With kZeros the keys -1 and 0, the two zeros, count as equal.
+template <typename T, int kCount, bool kZeros>
+struct FirstMaximum {
+  using Wide = decltype(Key<T>{} + int32_t{});
+  using V = Vector<Wide>;
+  static constexpr int kChannels = kCount * V::kLanes;
+
+  static inline void PoolBin(Cells<Key<T>> cells, Key<T>* output, int32_t* argmax) {
+    typedef Key<T> KeyVector __attribute__((vector_size(V::kLanes * sizeof(Key<T>))));
+    typedef int32_t PositionVector __attribute__((vector_size(V::kLanes * sizeof(int32_t))));
+    typename V::Type best[kCount], best_key[kCount], first[kCount];
+    for (int i = 0; i < kCount; ++i) {
+      best[i] = best_key[i] = V::Splat(T::kLowest);
+      first[i] = V::Splat(-1);
+    }
+    for (int32_t y = 0; y < cells.rows; ++y, cells.first += cells.row_stride) {
+      const Key<T>* cell = cells.first;
+      for (int32_t x = 0; x < cells.columns; ++x, cell += cells.cell_stride) {
+        const typename V::Type here = V::Splat(cells.position + y * cells.row_length + x);
+        for (int i = 0; i < kCount; ++i) {
+          KeyVector narrow;
+          __builtin_memcpy(&narrow, cell + i * V::kLanes, sizeof(narrow));
+          const typename V::Type key = __builtin_convertvector(narrow, typename V::Type);
+          const typename V::Type comparable = kZeros ? key - (key == -1) : key;
+          const auto greater = comparable > best[i];
+          best[i] = greater ? comparable : best[i];
+          if (kZeros) best_key[i] = greater ? key : best_key[i];
+          first[i] = greater ? here : first[i];
+        }
+      }
+    }
+    for (int i = 0; i < kCount; ++i) {
+      const KeyVector key = __builtin_convertvector(kZeros ? best_key[i] : best[i], KeyVector);
+      const KeyVector bits =
+          key ^ ((key >> (8 * sizeof(Key<T>) - 1)) & Vector<Key<T>>::kLargest);
+      __builtin_memcpy(output + i * V::kLanes, &bits, sizeof(bits));
+      if (argmax) {
+        const PositionVector position = __builtin_convertvector(first[i], PositionVector);
+        __builtin_memcpy(argmax + i * V::kLanes, &position, sizeof(position));
+      }
+    }
+  }
+};
+
+// Pools the RoIs [begin, end), as many channels at a time as Block does, then as One does.
+template <typename T, typename Block, typename One>
+void PoolRois(const PoolArgs& args, int64_t begin, int64_t end) {
   using K = Key<T>;
-  // As many lanes as positions fit a vector, or keys where they are wider.
-  constexpr int kL = sizeof(K) == 8 ? 8 : 16;
-  typedef K KeyVector __attribute__((vector_size(kL * sizeof(K))));
-  typedef int32_t PositionVector __attribute__((vector_size(kL * sizeof(int32_t))));
-  constexpr K kLargest = Vector<T>::kLargest;
   const RoiPoolShape& s = args.shape;
-  const int64_t stride = args.cell_stride, row_stride = s.w * stride;
+  const int64_t row_stride = s.w * args.cell_stride;
   const int32_t* bins = args.bins + begin * BinsPerRoi(s);
   int64_t at = begin * s.ph * s.pw * s.c;
   for (int64_t k = begin; k < end; ++k, bins += BinsPerRoi(s)) {
     const K* image = static_cast<const K*>(args.keys) + bins[0] * s.h * row_stride;
     const int32_t *ys = bins + 1, *xs = ys + 2 * s.ph;
-    for (int64_t ph = 0; ph < s.ph; ++ph) {
-      for (int64_t pw = 0; pw < s.pw; ++pw, at += s.c) {
-        const Bin bin = {ys[2 * ph], ys[2 * ph + 1], xs[2 * pw], xs[2 * pw + 1]};
-        K* output = static_cast<K*>(args.output) + at;
-        if (bin.empty()) {
-          for (int64_t c = 0; c < s.c; ++c) output[c] = 0;
-          for (int64_t c = 0; args.argmax && c < s.c; ++c) args.argmax[at + c] = -1;
-          continue;
+    for (int64_t bin = 0; bin < s.ph * s.pw; ++bin, at += s.c) {
+      const int32_t *y = ys + 2 * (bin / s.pw), *x = xs + 2 * (bin % s.pw);
+      K* output = static_cast<K*>(args.output) + at;
+      int32_t* argmax = args.argmax ? args.argmax + at : nullptr;
+      if (y[1] <= y[0] || x[1] <= x[0]) {
+        __builtin_memset(output, 0, s.c * sizeof(K));
+        if (argmax) __builtin_memset(argmax, -1, s.c * sizeof(int32_t));
+        continue;
+      }
+      Cells<K> cells = {image + y[0] * row_stride + x[0] * args.cell_stride,
+                        row_stride,
+                        args.cell_stride,
+                        y[1] - y[0],
+                        x[1] - x[0],
+                        static_cast<int32_t>(y[0] * s.w + x[0]),
+                        static_cast<int32_t>(s.w)};
+      int64_t left = s.c;
+      for (; left >= Block::kChannels; left -= Block::kChannels) {
+        Block::PoolBin(cells, output, argmax);
+        cells.first += Block::kChannels;
+        output += Block::kChannels;
+        if (argmax) argmax += Block::kChannels;
+      }
+      for (; left > 0; left -= One::kChannels) {
+        if (left >= One::kChannels) {
+          One::PoolBin(cells, output, argmax);
+        } else {  // the keys of a cell are padded to whole vectors, the output is not
+          K last_output[One::kChannels];
+          int32_t last_argmax[One::kChannels] = {};
+          One::PoolBin(cells, last_output, last_argmax);
+          __builtin_memcpy(output, last_output, left * sizeof(K));
+          if (argmax) __builtin_memcpy(argmax, last_argmax, left * sizeof(int32_t));
         }
-        for (int64_t c = 0; c < s.c; c += kL) {
-          KeyVector best = T::kLowest - KeyVector{}, best_key = best;
-          PositionVector argmax = PositionVector{} - 1;
-          for (int32_t y = bin.top; y < bin.bottom; ++y) {
-            for (int32_t x = bin.left; x < bin.right; ++x) {
-              KeyVector key;
-              __builtin_memcpy(&key, image + y * row_stride + x * stride + c, sizeof(key));
-              const KeyVector comparable = key - (key == -1);
-              const auto greater = comparable > best;
-              best = greater ? comparable : best;
-              best_key = greater ? key : best_key;
-              const PositionVector here = PositionVector{} + static_cast<int32_t>(y * s.w + x);
-              const PositionVector taken = __builtin_convertvector(greater, PositionVector);
-              argmax = (here & taken) | (argmax & ~taken);
-            }
-          }
-          best_key ^= (best_key >> (8 * sizeof(K) - 1)) & kLargest;
-          const int64_t channels = s.c - c < kL ? s.c - c : kL;
-          __builtin_memcpy(output + c, &best_key, channels * sizeof(K));
-          if (args.argmax) {
-            __builtin_memcpy(args.argmax + at + c, &argmax, channels * sizeof(int32_t));
-          }
-        }
+        cells.first += One::kChannels;
+        output += One::kChannels;
+        if (argmax) argmax += One::kChannels;
       }
     }
   }
+}
+
+template <typename T>
+void Pool(const PoolArgs& args, int64_t begin, int64_t end) {
+  PoolRois<T, MaximumOnly<T, kAccumulators>, MaximumOnly<T, 1>>(args, begin, end);
+}
+
+template <typename T, bool kZeros>
+void PoolFirst(const PoolArgs& args, int64_t begin, int64_t end) {
+  PoolRois<T, FirstMaximum<T, kAccumulators / 2, kZeros>, FirstMaximum<T, 1, kZeros>>(args, begin,
+                                                                                     end);
 }
 
 template <typename T>
@@ -275,7 +308,10 @@ const CpuKernels kKernels = {
     KERAS_FRCNN_NAME(KERAS_FRCNN_ISA),
     {Encode<Float16>, Encode<BFloat16>, Encode<Float32>, Encode<Float64>},
     {Pool<Float16>, Pool<BFloat16>, Pool<Float32>, Pool<Float64>},
-    {PoolFirst<Float16>, PoolFirst<BFloat16>, PoolFirst<Float32>, PoolFirst<Float64>},
+    {PoolFirst<Float16, false>, PoolFirst<BFloat16, false>, PoolFirst<Float32, false>,
+     PoolFirst<Float64, false>},
+    {PoolFirst<Float16, true>, PoolFirst<BFloat16, true>, PoolFirst<Float32, true>,
+     PoolFirst<Float64, true>},
     {Scatter<Float16>, Scatter<BFloat16>, Scatter<Float32>, Scatter<Float64>},
     {RoundSum<Float16>, RoundSum<BFloat16>, nullptr, nullptr},
 };

@@ -123,10 +123,15 @@ def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
     content = {
         "data": dataset.name,
         "metric": result.metric,
-        "mAP": result.mean_ap,
-        "AP": dict(zip(dataset.class_names, result.ap, strict=True)),
+        "mAP": _known(result.mean_ap),
+        "AP": dict(zip(dataset.class_names, map(_known, result.ap), strict=True)),
     }
     runs.write_json(run / "metrics.json", content)
+
+
+def _known(ap: float) -> float | None:
+    """None, null in JSON, for the AP of a class without objects: JSON has no NaN."""
+    return None if np.isnan(ap) else float(ap)
 
 
 def _load_dataset(args, class_names=None) -> Dataset:

@@ -35,14 +35,14 @@ def _vgg16(images):
     return vgg.get_layer("block5_conv3").output
 
 
-def _conv(x, filters, size, name, strides=1):
+def _conv(x, filters, size, name, strides=1, gain=1.0):
     return layers.Conv2D(
         filters,
         size,
         strides,
         padding="same",
         activation="relu",
-        kernel_initializer="he_normal",
+        kernel_initializer=keras.initializers.VarianceScaling(2.0 * gain**2),  # He's for gain 1
         name=name,
     )(x)
 
@@ -62,8 +62,9 @@ def _vgg_cnn_m_1024(images):
         x = LocalResponseNorm(dtype="float32", name=f"norm{number}")(x)
         return layers.MaxPooling2D(3, 2, padding="same", name=f"pool{number}")(x)
 
-    x = norm_and_pool(_conv(images, 96, 7, "conv1", strides=2), 1)
-    x = norm_and_pool(_conv(x, 256, 5, "conv2", strides=2), 2)
+    # The normalisation divides small values by 2 ** 0.75, which random weights make up for.
+    x = norm_and_pool(_conv(images, 96, 7, "conv1", strides=2, gain=2**0.75), 1)
+    x = norm_and_pool(_conv(x, 256, 5, "conv2", strides=2, gain=2**0.75), 2)
     for name in ("conv3", "conv4", "conv5"):
         x = _conv(x, 512, 3, name)
     return x

@@ -4,6 +4,7 @@ The library lives in the cache folder under a name that holds TensorFlow's versi
 the sources, the flags and the compiler's version: when any of them changes it is built anew.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -89,6 +90,13 @@ def build() -> Path:
             with tempfile.TemporaryDirectory(dir=library.parent) as work:
                 os.replace(_compile(compiler, Path(work)), library)
     return library
+
+
+def instruction_set(library: Path) -> str:
+    """The instruction set that a built library's CPU kernels use on this processor."""
+    name = ctypes.CDLL(str(library)).KerasFrcnnCpuKernels
+    name.restype = ctypes.c_char_p
+    return name().decode()
 
 
 def _compile(compiler: list[str], work: Path) -> Path:

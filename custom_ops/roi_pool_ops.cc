@@ -99,7 +99,7 @@ void Parallel(OpKernelContext* context, int64_t total, int64_t cost, const Work&
   context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(total, cost, work);
 }
 
-// The output is fresh memory, and at 2000 RoIs the kernel spends most of its time on the page
+// An output is fresh memory, and at 2000 RoIs the kernel spends most of its time on the page
 // faults of writing it the first time: asks the system to make them large.
 void AdviseHugePages(const Tensor& tensor) {
 #if defined(MADV_HUGEPAGE)
@@ -158,6 +158,7 @@ class RoiPoolOp : public OpKernel {
     // Nobody consumes the argmax in a graph without a gradient.
     if (context->output_required(1)) {
       OP_REQUIRES_OK(context, context->allocate_output(1, output_shape, &argmax));
+      AdviseHugePages(*argmax);
     }
     if (output_shape.num_elements() == 0) return;
 
@@ -255,6 +256,8 @@ class RoiPoolGradOp : public OpKernel {
       OP_REQUIRES_OK(context,
                      context->allocate_temp(tensorflow::DT_FLOAT, output_shape, &sum));
     }
+    AdviseHugePages(*grad);
+    AdviseHugePages(sum);
     char* bytes = static_cast<char*>(sum.data());
     const int64_t width = tensorflow::DataTypeSize(sum.dtype());
     Parallel(context, count, 1, [&](int64_t begin, int64_t end) {
@@ -262,11 +265,15 @@ class RoiPoolGradOp : public OpKernel {
     });
     const ScatterArgs args = {shape, grad_output.data(), argmax.flat<int32_t>().data(), boxes,
                               sum.data()};
-    // Threads share the channels, not the RoIs: every sum stays in (k, ph, pw) order.
-    constexpr int64_t kBlock = 16;
-    Parallel(context, (shape.c + kBlock - 1) / kBlock, shape.k * shape.ph * shape.pw * kBlock,
+    // Threads share the channels, not the RoIs: every sum stays in (k, ph, pw) order. One run of
+    // channels a thread, since shorter runs read memory in smaller pieces.
+    constexpr int64_t kLine = 16;
+    const int64_t lines = (shape.c + kLine - 1) / kLine;
+    const int64_t threads = context->device()->tensorflow_cpu_worker_threads()->num_threads;
+    const int64_t run = (lines + threads - 1) / threads * kLine;
+    Parallel(context, (shape.c + run - 1) / run, shape.k * shape.ph * shape.pw * run,
              [&](int64_t begin, int64_t end) {
-               kernels.scatter[type](args, begin * kBlock, std::min(end * kBlock, shape.c));
+               kernels.scatter[type](args, begin * run, std::min(end * run, shape.c));
              });
     if (round_sum) {
       Parallel(context, count, 1, [&](int64_t begin, int64_t end) {

@@ -35,12 +35,10 @@ class RoIPool(keras.layers.Layer):
 
     def call(self, features, rois):
         """Pool every region of every image: [N, R, PH, PW, C]."""
-        rois = tf.cast(rois, tf.float32)
-        shape = tf.shape(rois)
-        batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
-        flat = tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
+        flat = _with_batch_index(rois)
         pooled, _ = roi_pool(features, flat, *self.pool_size, self.spatial_scale)
-        output = tf.reshape(pooled, [shape[0], shape[1], *self.pool_size, tf.shape(features)[-1]])
+        n, r = tf.unstack(tf.shape(rois)[:2])
+        output = tf.reshape(pooled, tf.stack([n, r, *self.pool_size, tf.shape(features)[-1]]))
         output.set_shape(self.compute_output_shape(features.shape, rois.shape))
         return output
 
@@ -58,3 +56,68 @@ class RoIPool(keras.layers.Layer):
         """The constructor's arguments."""
         config = {"pool_size": self.pool_size, "spatial_scale": self.spatial_scale}
         return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class SpatialPyramidPool(keras.layers.Layer):
+    """Spatial pyramid pooling of regions (He et al. 2014, section 2.3): one vector a region.
+
+    Call it with `features` [N, H, W, C] and `rois` float32 [N, R, 4], as `RoIPool`; it returns
+    [N, R, C * sum(level^2)]: the bins of the first level row by row, C channels each, then those
+    of the next level.
+
+    Args:
+        levels: bins along each side, for every level; (1, 2, 3, 6) is SPPnet's for detection.
+        spatial_scale: cells of the feature map per pixel.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a coordinate is not finite, or N differs.
+    """
+
+    def __init__(self, levels: tuple[int, ...] = (1, 2, 3, 6), spatial_scale: float = 1 / 16, **kw):
+        super().__init__(autocast=False, **kw)
+        self.levels = tuple(levels)
+        self.spatial_scale = float(spatial_scale)
+        self.supports_jit = False  # as RoIPool
+
+    def call(self, features, rois):
+        """Pool every region of every image on every level: [N, R, C * sum(level^2)]."""
+        flat = _with_batch_index(rois)
+        channels = tf.shape(features)[-1]
+        pooled = [
+            tf.reshape(
+                roi_pool(features, flat, level, level, self.spatial_scale)[0],
+                tf.stack([-1, level * level * channels]),
+            )
+            for level in self.levels
+        ]
+        n, r = tf.unstack(tf.shape(rois)[:2])
+        bins = sum(level * level for level in self.levels)
+        output = tf.reshape(tf.concat(pooled, axis=1), tf.stack([n, r, bins * channels]))
+        output.set_shape(self.compute_output_shape(features.shape, rois.shape))
+        return output
+
+    def compute_output_shape(self, features_shape, rois_shape):
+        """(N, R, C * sum(level^2)), as far as known."""
+        n = rois_shape[0] if features_shape[0] is None else features_shape[0]
+        channels = features_shape[-1]
+        bins = sum(level * level for level in self.levels)
+        return (n, rois_shape[1], None if channels is None else bins * channels)
+
+    def compute_output_spec(self, features, rois):
+        """The output's shape, and the type of the features whatever the policy."""
+        shape = self.compute_output_shape(features.shape, rois.shape)
+        return keras.KerasTensor(shape, dtype=features.dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = {"levels": self.levels, "spatial_scale": self.spatial_scale}
+        return {**super().get_config(), **config}
+
+
+def _with_batch_index(rois):
+    """Boxes [N, R, 4] as rows [N * R, 5] whose first column is the image's index."""
+    rois = tf.cast(rois, tf.float32)
+    shape = tf.shape(rois)
+    batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
+    return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)

@@ -19,7 +19,7 @@ from keras_frcnn.data.voc_writer import (
 )
 
 # Part of the folder's name: raise it with every change to the pictures or their annotations.
-VERSION = 2
+VERSION = 3
 
 JPEG_QUALITY = 92
 

@@ -14,8 +14,9 @@ import numpy as np
 WIDTH, HEIGHT = 224, 192  # not square, so that mixing up x and y shows
 SHAPES = ("circle", "cross", "ring", "square", "star", "triangle")
 
-MOST_SHAPES = 4
-SMALLEST, LARGEST = 42, 140  # pixels, diameter of the circle around a shape
+MOST_SHAPES = 3
+SMALLEST, LARGEST = 50, 140  # pixels, diameter of the circle around a shape
+MOST_TURN = np.pi / 9  # to either side: what stands upright in the world mostly does in pictures
 LEAST_INSIDE = 0.75  # fraction of a shape that lies in the picture
 LEAST_VISIBLE = 0.6  # fraction of it that is neither outside nor hidden behind later shapes
 LEAST_CONTRAST = 0.3  # distance of the mean colours of a shape and of what it lies on
@@ -40,7 +41,7 @@ class Shape:
 
 
 def draw_picture(rng: np.random.Generator) -> tuple[np.ndarray, list[Shape]]:
-    """Draws a picture with 1 to 4 shapes.
+    """Draws a picture with 1 to 3 shapes.
 
     Returns uint8 RGB [H, W, 3] and the shapes, those further behind first.
     """
@@ -60,7 +61,8 @@ def _try_shape(rng, canvas, shapes, light):
     name = SHAPES[rng.integers(len(SHAPES))]
     radius = SMALLEST / 2 * (LARGEST / SMALLEST) ** rng.uniform()
     center = rng.uniform(0, (WIDTH, HEIGHT))
-    turn, tilt, tilt_axis = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1), rng.uniform(0, np.pi)
+    turn = rng.uniform(-MOST_TURN, MOST_TURN)
+    tilt, tilt_axis = rng.uniform(0.75, 1), rng.uniform(0, np.pi)
     # Tilting towards the viewer foreshortens along one axis.
     affine = _rotation(tilt_axis).T @ np.diag([tilt, 1]) @ _rotation(tilt_axis) @ _rotation(turn)
     outlines = [points @ affine.T * radius + center for points in _outlines(rng, name)]
@@ -88,7 +90,7 @@ def _outlines(rng, name: str) -> list[np.ndarray]:
     if name == "ring":
         return [_circle(1), _circle(-rng.uniform(0.5, 0.68))]  # negative: the other way round
     if name == "square":
-        return [_polygon(4)]
+        return [_polygon(4) @ _rotation(np.pi / 4).T]
     if name == "triangle":
         return [_polygon(3)]
     if name == "star":
@@ -102,7 +104,8 @@ def _outlines(rng, name: str) -> list[np.ndarray]:
 
 
 def _polygon(corners: int) -> np.ndarray:
-    angles = np.arange(corners) * 2 * np.pi / corners
+    """Corners [P, 2] of a regular polygon in the unit circle, the first at the top."""
+    angles = np.arange(corners) * 2 * np.pi / corners - np.pi / 2
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 

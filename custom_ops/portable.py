@@ -92,7 +92,7 @@ class _Bins:
 def _assert_rows(good, rois, complaint, value):
     bad = tf.where(~good)[:1]
     data = ["rois row", bad[:, 0], "is", tf.gather_nd(rois, bad), ":", complaint, value]
-    return tf.debugging.Assert(tf.reduce_all(good), data)
+    return tf.debugging.Assert(tf.reduce_all(good), data, summarize=5)
 
 
 def _keys(features):

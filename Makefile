@@ -3,19 +3,17 @@
 # Without a compiler the op step says so and slower built-in ops serve.
 # All paths are relative, so that the repository may lie in a folder with spaces in its name.
 
+# The Python that makes .venv; after another choice, `make clean` first.
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test lint clean
 
 demo: .venv/installed
 	$(PY) -m keras_frcnn.cli demo
 
 test: .venv/installed
-	$(PY) -m pytest -m "not slow"
-
-test-slow: .venv/installed
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest
 
 lint: .venv/installed
 	$(PY) -m ruff check .

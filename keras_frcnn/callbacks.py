@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import replacing
 
 
 def _step(model: keras.Model) -> int:
@@ -76,12 +77,12 @@ class StopOnNaN(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise InputError(
                 f"the loss is {logs['loss']} at step {_step(self.model)}: the training has "
-                "diverged. Lower --rate or give --warmup; the last checkpoint is intact"
+                "diverged. Train anew, with a lower --rate or with --warmup, into another --out"
             )
 
 
 class Log(keras.callbacks.Callback):
-    """Append the means of each epoch to a CSV file: step, learning_rate, loss and its parts.
+    """Keep the means of each epoch in a CSV file: step, learning_rate, loss and its parts.
 
     Keras's own `CSVLogger` adds a column of NA for the validation of each.
     """
@@ -92,14 +93,27 @@ class Log(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write a row; `StepDecay`, earlier in the list, has put step and rate into it."""
-        is_new = not self.path.exists()
+        rows = self._rows()
         columns = ["step", "learning_rate", "loss"]
         columns += sorted(logs.keys() - set(columns))
-        with self.path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if is_new:
-                writer.writerow(columns)
-            writer.writerow([logs[column] for column in columns])
+        self._write([*rows, {column: logs[column] for column in columns}])
+
+    def forget_after(self, step: int) -> None:
+        """Drop the rows of later steps: a run that resumes will do these again."""
+        self._write([row for row in self._rows() if int(row["step"]) <= step])
+
+    def _rows(self) -> list[dict]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _write(self, rows: list[dict]) -> None:
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
+            if rows:
+                writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -126,10 +140,5 @@ class Checkpoint(keras.callbacks.Callback):
 
     def save(self):
         """Write the checkpoint."""
-        partial = self.path.with_name(f".{self.path.stem}.partial.keras")
-        try:
+        with replacing(self.path) as partial:
             self.model.save(partial)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(f"cannot write {self.path}: {error}") from error
-        os.replace(partial, self.path)

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "keras-frcnn evaluate runs/photos --data photos/ --split test",
     )
     sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
-    _add_data(sub)
+    _add_data(sub, classes=False)
     _add_proposals(sub)
     sub.add_argument(
         "--metric",
@@ -118,16 +118,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_data(sub) -> None:
+def _integers(text: str) -> tuple[int, ...]:
+    """The type of options that take numbers separated by commas."""
+    return tuple(int(value) for value in text.split(","))
+
+
+def _add_data(sub, classes=True) -> None:
     sub.add_argument("--data", required=True, help=DATA_HELP)
     sub.add_argument(
         "--split",
         help="split, such as trainval or test; unions of TFDS splits are written into --data: "
         "voc/2007:trainval+voc/2012:trainval",
     )
-    sub.add_argument(
-        "--classes", help="class names, separated by commas (default: those of the annotations)"
-    )
+    if classes:
+        sub.add_argument(
+            "--classes", help="class names, separated by commas (default: those of the annotations)"
+        )
     sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
 
 
@@ -150,27 +156,26 @@ def _add_proposals(sub, imported=True) -> None:
 
 
 def _add_training(sub) -> None:
-    numbers = lambda text: tuple(int(v) for v in text.split(","))  # noqa: E731
     sub.add_argument("--out", required=True, metavar="RUN", help="run directory to make")
     sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    sub.add_argument("--trunk", help="vgg16 (default) or squeezenet")
+    sub.add_argument("--trunk", help="vgg16 (default), vgg_cnn_m_1024 or squeezenet")
     sub.add_argument(
         "--weights",
         help="pretrained weights: imagenet (vgg16 only, downloaded), an HDF5 file, or none for "
-        "random ones (default: imagenet for vgg16, none for squeezenet)",
+        "random ones (default: imagenet for vgg16, none for the others)",
     )
     sub.add_argument("--steps", type=int, help="mini-batches (paper: 40000)")
     sub.add_argument("--rate", type=float, help="learning rate (paper: 0.001)")
     sub.add_argument(
-        "--decay-at", type=numbers, help="steps at which the rate drops tenfold (paper: 30000)"
+        "--decay-at", type=_integers, help="steps at which the rate drops tenfold (paper: 30000)"
     )
     sub.add_argument("--warmup", type=int, help="steps over which the rate rises from 0 (0)")
     sub.add_argument("--l2", type=float, help="weight decay (paper: 0.0005)")
     sub.add_argument("--dropout", type=float, help="rate after fc6 and fc7 (0.5)")
-    sub.add_argument("--fc-units", type=numbers, help="units of fc6,fc7 (4096,4096 for vgg16)")
+    sub.add_argument("--fc-units", type=_integers, help="units of fc6,fc7 (4096,4096 for vgg16)")
     sub.add_argument(
         "--min-side",
-        type=numbers,
+        type=_integers,
         help="shorter side of scaled images in pixels (600); several, separated by commas, for "
         "multi-scale training",
     )

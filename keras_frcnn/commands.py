@@ -16,6 +16,7 @@ from keras_frcnn.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation, format_table, write_voc_results
 from keras_frcnn.evaluation import evaluate as voc_evaluate
+from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
@@ -41,9 +42,13 @@ def train(args) -> None:
                 f"{run} was trained on the classes {', '.join(saved.class_names)}; {dataset.name} "
                 f"has {', '.join(dataset.class_names)}"
             )
-        settings = dataclasses.replace(saved, **_given(args))
+        settings = dataclasses.replace(
+            saved, data=args.data, split=args.split or "", **_given(args)
+        )
     else:
         settings = Settings(args.data, args.split or "", dataset.class_names, **_chosen(args))
+    # Before the search for proposals, which takes a while.
+    training.check_run(run, settings, args.resume)
     found = _find(args, dataset)
     model = training.train(run, dataset, found, settings, args.resume, args.checkpoint_every)
     print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
@@ -53,7 +58,7 @@ def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split."""
     run = Path(args.run_dir)
     detector, settings = runs.load_detector(run)
-    dataset = _load_dataset(args, settings.class_names)
+    dataset = _load_dataset(args, settings.class_names)  # in the order of the run's labels
     found = _find(args, dataset)
     metric = args.metric or ("11point" if args.data.startswith("voc/2007") else "area")
     detections, result = evaluate_detector(detector, dataset, found, metric)
@@ -67,21 +72,25 @@ def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
     detector, settings = runs.load_detector(args.run_dir)
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     search = SelectiveSearch(mode=args.search)
-    listed, targets = {}, set()
-    for name in args.images:
-        image = open_image(name)
-        found = detector.detect(image, search(image))
-        shown = found.above(args.min_score)
-        target = out / f"{Path(name).stem}.png"
-        while target in targets:  # an image of the same name from another folder
-            target = target.with_stem(target.stem + "_")
-        targets.add(target)
-        pictures.draw_detections(image, shown, settings.class_names).save(target)
-        listed[name] = found.to_json(settings.class_names)
-        print(f"{name}: {len(shown.scores)} objects, drawn in {target}")
-    runs.write_json(out / "detections.json", listed)
+    listed = {}
+    taken = {Path(name).resolve() for name in args.images}  # never draw over an original
+    try:
+        for name in args.images:
+            image = open_image(name)
+            found = detector.detect(image, search(image))
+            shown = found.above(args.min_score)
+            target = out / f"{Path(name).stem}.png"
+            while target.resolve() in taken:
+                target = target.with_stem(target.stem + "_")
+            taken.add(target.resolve())
+            with replacing(target) as partial:
+                pictures.draw_detections(image, shown, settings.class_names).save(partial)
+            listed[name] = found.to_json(settings.class_names)
+            print(f"{name}: {len(shown)} objects, drawn in {target}")
+    finally:  # also what was found before an image that cannot be read
+        runs.write_json(out / "detections.json", listed)
 
 
 def export(args) -> None:
@@ -135,7 +144,7 @@ def _known(ap: float) -> float | None:
 
 
 def _load_dataset(args, class_names=None) -> Dataset:
-    if args.classes:
+    if getattr(args, "classes", None):
         class_names = tuple(name.strip() for name in args.classes.split(","))
     dataset = data.load(args.data, args.split, class_names, args.data_dir)
     for line in dataset.warnings:

@@ -19,7 +19,6 @@ class Detector:
     Args:
         model: as `keras_frcnn.model.fast_rcnn` builds it.
         pixel_means: of the trunk the model was trained with, (B, G, R).
-        stride: of the trunk, in pixels.
         min_side, max_side: see `preprocessing.scaled_size`.
         score_threshold, nms_iou, max_detections: see `postprocess`.
     """
@@ -28,7 +27,6 @@ class Detector:
         self,
         model: keras.Model,
         pixel_means: tuple[float, float, float],
-        stride: int = 16,
         min_side: int = 600,
         max_side: int = 1000,
         score_threshold: float = 0.05,
@@ -37,7 +35,6 @@ class Detector:
     ):
         self.model = model
         self.pixel_means = pixel_means
-        self.stride = stride
         self.min_side = min_side
         self.max_side = max_side
         self.score_threshold = score_threshold
@@ -91,7 +88,7 @@ class Detector:
         image_size = tf.shape(images)[1:3]
         size = scaled_size(image_size, self.min_side, self.max_side)
         rois = proposals * box_scale(image_size, size)
-        distinct, index = distinct_rois(rois, 1 / self.stride)
+        distinct, index = distinct_rois(rois, self.model.get_layer("roi_pool").spatial_scale)
         outputs = self.model(
             {"images": scale_image(images, size, self.pixel_means), "rois": distinct},
             training=False,

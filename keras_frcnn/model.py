@@ -9,15 +9,20 @@ from keras import layers
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.layers import RoIPool
-from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.trunks import TRUNKS, Trunk
 from keras_frcnn.weights import load_pretrained
 
 PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
 
 
+def model_name(trunk: str | Trunk) -> str:
+    """The name of the Keras model with this trunk."""
+    return f"fast_rcnn_{trunk}" if isinstance(trunk, str) else "fast_rcnn"
+
+
 def fast_rcnn(
     num_classes: int,
-    trunk: str = "vgg16",
+    trunk: str | Trunk = "vgg16",
     weights: str | None = None,
     fc_units: tuple[int, int] | None = None,
     bbox_mean=None,
@@ -28,7 +33,8 @@ def fast_rcnn(
 
     Args:
         num_classes: K, without the background.
-        trunk: a name in `keras_frcnn.trunks.TRUNKS`.
+        trunk: a name in `keras_frcnn.trunks.TRUNKS`, or a `Trunk` around any Keras feature
+            extractor.
         weights: None for random weights, "imagenet", or the path of an HDF5 weight file. With
             pretrained weights the lowest layers are frozen (paper section 4.5).
         fc_units: units of fc6 and fc7; the trunk's own by default.
@@ -47,9 +53,9 @@ def fast_rcnn(
     Raises:
         InputError: `trunk` is unknown or `weights` do not fit it.
     """
-    if trunk not in TRUNKS:
+    if isinstance(trunk, str) and trunk not in TRUNKS:
         raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")
-    spec = TRUNKS[trunk]
+    spec = TRUNKS[trunk] if isinstance(trunk, str) else trunk
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
 
@@ -91,7 +97,7 @@ def fast_rcnn(
     model = keras.Model(
         {"images": images, "rois": rois},
         {"cls_score": cls_score, "bbox_pred": bbox_pred},
-        name="fast_rcnn",
+        name=model_name(trunk),
     )
     if weights is not None:
         load_pretrained(model, spec, weights)

@@ -68,7 +68,6 @@ def training_dataset(
         )
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
         image = decode_image(tf.io.read_file(paths[k]), orientations[k])
-        image = tf.ensure_shape(image, [None, None, 3])
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
 
         draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)

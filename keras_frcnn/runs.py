@@ -16,15 +16,16 @@ import keras
 from keras_frcnn import layers, losses, optimizer  # noqa: F401
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import replacing
+from keras_frcnn.model import model_name
 from keras_frcnn.settings import Settings
 from keras_frcnn.trunks import TRUNKS
 
 
 def write_json(path: Path, content) -> None:
     """Write a JSON file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def save_settings(run: Path, settings: Settings) -> None:
@@ -42,7 +43,7 @@ def load_settings(run: Path) -> Settings:
     if not path.is_file():
         raise InputError(f"{run}: not a run directory (it has no config.json)")
     try:
-        return Settings(**json.loads(path.read_text()))
+        return Settings(**json.loads(path.read_text("utf-8")))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as training settings: {error}") from error
 
@@ -60,17 +61,11 @@ def load_checkpoint(run: Path, settings: Settings, compile: bool = False) -> ker
         model = keras.saving.load_model(path, compile=compile)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: cannot be loaded as a model: {error}") from error
-    expected = {
-        "cls_score": (None, None, len(settings.class_names) + 1),
-        "bbox_pred": (None, None, len(settings.class_names), 4),
-    }
-    found = (
-        {k: tuple(v.shape) for k, v in model.output.items()} if model.name == "fast_rcnn" else {}
-    )
-    if found != expected:
+    is_trunk = model.name == model_name(settings.trunk)
+    if not is_trunk or model.output["bbox_pred"].shape[2] != len(settings.class_names):
         raise InputError(
-            f"{path}: holds another model than config.json describes "
-            f"(outputs {found or model.name}, expected {expected})"
+            f"{path}: holds another model ({model.name}) than config.json describes "
+            f"({settings.trunk} with {len(settings.class_names)} classes)"
         )
     return model
 
@@ -83,7 +78,6 @@ def load_detector(run: str | os.PathLike) -> tuple[Detector, Settings]:
     detector = Detector(
         load_checkpoint(run, settings),
         spec.pixel_means,
-        spec.stride,
         # Trained at several scales, tested at the middle one (paper section 5.2).
         sorted(settings.min_side)[len(settings.min_side) // 2],
         settings.max_side,

@@ -43,6 +43,15 @@ class Settings:
             raise InputError(f"trunk: {self.trunk!r} is unknown; choose from {', '.join(TRUNKS)}")
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise InputError(f"precision: {self.precision!r} is not float32 or mixed_bfloat16")
+        if self.weights == "imagenet" and self.trunk != "vgg16":
+            raise InputError(f"weights: Keras has no ImageNet weights of {self.trunk}; give a file")
+        if self.fc_units is not None and (len(self.fc_units) != 2 or min(self.fc_units) < 1):
+            raise InputError(f"fc_units: needs two positive numbers, not {list(self.fc_units)}")
+        for name in ("warmup", "l2", "momentum", "box_loss_weight"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}: must not be negative, it is {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed: must be from 0 to 2**32 - 1, not {self.seed}")
         positive = ("steps", "rate", "max_side", "images_per_batch", "rois_per_image")
         for name in positive:
             if not getattr(self, name) > 0:

@@ -10,6 +10,7 @@ import numpy as np
 from keras_frcnn.callbacks import Checkpoint, Log, StepDecay, StopAtStep, StopOnNaN
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import make_folder
 from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.model import fast_rcnn
 from keras_frcnn.optimizer import SGD
@@ -34,7 +35,9 @@ def train(
 
     Args:
         proposals: float32 [P, 4] in pixels for each image of `dataset`.
-        resume: go on from the run's checkpoint; only `steps` may differ from the run's settings.
+        resume: go on from the run's checkpoint, from the beginning where it has none yet; only
+            `steps` may differ from the run's settings.
+        checkpoint_every: mini-batches between checkpoints.
 
     Returns:
         The trained, compiled model; the same is in `run/checkpoint.keras`.
@@ -42,18 +45,20 @@ def train(
     Raises:
         InputError: the run exists and `resume` is not given, or was made with other settings.
     """
-    if resume:
-        _check_same(load_settings(run), settings)
+    if checkpoint_every < 1:
+        raise InputError(f"checkpoint_every: must be at least 1, not {checkpoint_every}")
+    check_run(run, settings, resume)
+    make_folder(run)
+    if (run / "checkpoint.keras").exists():
         model = load_checkpoint(run, settings, compile=True)
-    elif (run / "config.json").exists():
-        raise InputError(f"{run}: already holds a run; give --resume to go on, or another --out")
     else:
         keras.utils.set_random_seed(settings.seed)
         model = build_and_compile(dataset, proposals, settings)
-        run.mkdir(parents=True, exist_ok=True)
     save_settings(run, settings)
 
     start = int(model.optimizer.iterations.numpy())
+    log = Log(run / "log.csv")
+    log.forget_after(start)
     if start >= settings.steps:
         return model
     batches = training_dataset(
@@ -83,7 +88,7 @@ def train(
             StopOnNaN(),
             StopAtStep(settings.steps),
             Checkpoint(run / "checkpoint.keras", checkpoint_every),
-            Log(run / "log.csv"),
+            log,
         ],
     )
     return model
@@ -121,8 +126,19 @@ def build_and_compile(
     return model
 
 
-def _check_same(saved: Settings, given: Settings) -> None:
-    old, new = saved.to_dict(), given.to_dict()
+def check_run(run: Path, settings: Settings, resume: bool) -> None:
+    """Refuse to overwrite a run, or to resume one with other settings than its own.
+
+    Raises:
+        InputError: as `train` does.
+    """
+    if not resume:
+        if (run / "checkpoint.keras").exists():
+            raise InputError(
+                f"{run}: already holds a run; give --resume to go on, or another --out"
+            )
+        return
+    old, new = load_settings(run).to_dict(), settings.to_dict()
     changed = [k for k in old if old[k] != new[k] and k != "steps"]
     if changed:
         raise InputError(

@@ -4,7 +4,7 @@ A trunk ends before the last max pooling, which RoI pooling replaces (paper sect
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
@@ -13,15 +13,21 @@ from keras import layers
 
 @dataclass(frozen=True)
 class Trunk:
-    """A trunk and the head that belongs to it."""
+    """A trunk and the head that belongs to it; any Keras feature extractor can be one.
+
+    `build` takes the Keras tensor of the images, BGR with `pixel_means` subtracted (and divided
+    by `model.PIXEL_STD` when `fast_rcnn` loads no weights), and returns that of the features. It
+    may begin with layers that undo this for a network trained on other inputs.
+    """
 
     build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]
     stride: int  # pixels per feature cell; the spatial scale of RoI pooling is 1 / stride
-    pixel_means: tuple[float, float, float]  # B, G, R, subtracted from the input
-    pool_size: tuple[int, int]  # cells of RoI pooling, height and width
-    fc_units: tuple[int, int]  # of fc6 and fc7
-    frozen: tuple[str, ...]  # layers that are not fine-tuned when pretrained (paper section 4.5)
-    renamed: dict[str, str]  # layer of this project -> its name in published weights
+    pixel_means: tuple[float, float, float] = (103.939, 116.779, 123.68)  # B, G, R
+    pool_size: tuple[int, int] = (7, 7)  # cells of RoI pooling, height and width
+    fc_units: tuple[int, int] = (4096, 4096)  # of fc6 and fc7
+    # Layers that are not fine-tuned when weights are loaded (paper section 4.5).
+    frozen: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)  # layer -> its name in weight files
 
 
 def _vgg16(images):
@@ -98,9 +104,6 @@ TRUNKS = {
     "vgg16": Trunk(
         build=_vgg16,
         stride=16,
-        pixel_means=(103.939, 116.779, 123.68),
-        pool_size=(7, 7),
-        fc_units=(4096, 4096),
         frozen=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
         renamed={"fc6": "fc1", "fc7": "fc2"},
     ),
@@ -108,18 +111,15 @@ TRUNKS = {
     "vgg_cnn_m_1024": Trunk(
         build=_vgg_cnn_m_1024,
         stride=16,
-        pixel_means=(103.939, 116.779, 123.68),
         pool_size=(6, 6),
         fc_units=(4096, 1024),
         frozen=("conv1",),
-        renamed={},
     ),
     # Iandola et al. 2016, version 1.1: 0.7 million weights where VGG16 has 14.7 million.
     "squeezenet": Trunk(
         build=_squeezenet,
         stride=16,
         pixel_means=(104.0, 117.0, 123.0),
-        pool_size=(7, 7),
         fc_units=(1024, 1024),
         frozen=("conv1",),
         renamed={name: name.replace("_", "/") for name in _FIRE},

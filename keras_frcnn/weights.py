@@ -47,7 +47,13 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
 
 
 def _imagenet_vgg16() -> dict[str, list[np.ndarray]]:
-    source = keras.applications.VGG16(weights="imagenet")
+    try:
+        source = keras.applications.VGG16(weights="imagenet")
+    except Exception as error:  # Keras has no narrower one for a failed download
+        raise InputError(
+            f"cannot get the ImageNet weights of VGG16: {error}. Give the path of an HDF5 weight "
+            "file, or none for random weights"
+        ) from error
     return {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
 
 
@@ -63,7 +69,8 @@ def _read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
         root = file["model_weights"] if "model_weights" in file else file
         if "layer_names" not in root.attrs:
             raise InputError(
-                f"{path}: not a Keras HDF5 weight file (it has no `layer_names` attribute)"
+                f"{path}: not in the HDF5 layout of Keras Applications (no `layer_names`); Keras "
+                "3's .weights.h5 cannot be read"
             )
         arrays = {}
         for name in root.attrs["layer_names"]:

@@ -1,6 +1,7 @@
 """The commands as a user runs them, on a folder in VOC format with a handful of images."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -123,11 +124,66 @@ def test_empty_split(voc_folder, capsys):
     assert "empty" in error
 
 
-def test_evaluate_on_other_classes(run, voc_folder, capsys):
-    error = error_of(
-        ["evaluate", run, "--data", voc_folder, "--classes", "cat", "--split", "test"], capsys
-    )
-    assert "box" in error or "disc" in error
+def test_evaluate_on_other_classes(run, voc_folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(voc_folder, other)
+    annotation = other / "Annotations" / "4.xml"
+    annotation.write_text(annotation.read_text().replace("disc", "cat"))
+    error = error_of(["evaluate", run, "--data", other, "--split", "test"], capsys)
+    assert "4.xml" in error and "cat" in error
+
+
+def test_resume_on_another_split_is_refused(run, voc_folder, capsys):
+    arguments = ["test" if a == "trainval" else a for a in train_arguments(voc_folder, run)]
+    error = error_of(["train", *arguments, "--resume"], capsys)
+    assert "split (run: trainval, now: test)" in error
+
+
+def test_training_into_an_existing_run_is_refused_before_the_search(run, voc_folder, capsys):
+    arguments = train_arguments(voc_folder, run)
+    error = error_of(["train", *arguments, "--proposals", "missing.npz"], capsys)
+    assert "--resume" in error
+
+
+def test_detect_never_draws_over_an_image(run, voc_folder, tmp_path):
+    image = tmp_path / "4.png"
+    Image.open(voc_folder / "JPEGImages" / "4.jpg").save(image)
+    before = image.read_bytes()
+    assert main(["detect", str(run), str(image), "--out", str(tmp_path)]) == 0
+    assert image.read_bytes() == before
+    assert (tmp_path / "4_.png").is_file()
+
+
+def test_detect_keeps_what_it_found_before_a_bad_image(run, voc_folder, tmp_path, capsys):
+    good, bad = voc_folder / "JPEGImages" / "4.jpg", tmp_path / "cut.jpg"
+    bad.write_bytes(good.read_bytes()[:500])
+    error = error_of(["detect", run, good, bad, "--out", tmp_path / "found"], capsys)
+    assert "cut.jpg" in error
+    assert list(json.loads((tmp_path / "found" / "detections.json").read_text())) == [str(good)]
+
+
+def test_output_folder_that_cannot_be_made(run, voc_folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    image = voc_folder / "JPEGImages" / "4.jpg"
+    assert "file" in error_of(["detect", run, image, "--out", tmp_path / "file"], capsys)
+
+
+def test_demo_leaves_a_folder_that_is_not_its_own_alone(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    assert "run" in error_of(["demo", "--out", tmp_path], capsys)
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
+
+
+def test_imported_proposals_and_result_files(run, voc_folder, tmp_path):
+    boxes = np.array([[5, 5, 60, 60], [20, 10, 90, 70]], np.float32)
+    np.savez(tmp_path / "boxes.npz", **{"4": boxes, "5": boxes})
+    options = ["--proposals", str(tmp_path / "boxes.npz"), "--metric", "11point"]
+    options += ["--voc-results", str(tmp_path / "results")]
+    data = ["--data", str(voc_folder), "--split", "test"]
+    assert main(["evaluate", str(run), *data, *options]) == 0
+    assert json.loads((run / "metrics.json").read_text())["metric"] == "11point"
+    assert (tmp_path / "results" / "comp3_det_test_disc.txt").is_file()
 
 
 def test_impossible_setting_is_named(voc_folder, tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 from keras_frcnn.custom_ops.reference import roi_pool_reference
 from keras_frcnn.errors import InputError
 from keras_frcnn.model import PIXEL_STD, fast_rcnn
+from keras_frcnn.trunks import Trunk
 
 IMAGES = np.random.default_rng(0).normal(0, 50, (2, 64, 96, 3)).astype(np.float32)
 ROIS = np.array(
@@ -117,6 +118,19 @@ def test_mixed_precision_keeps_rois_and_outputs_in_float32():
     scores = model({"images": images, "rois": rois})["cls_score"]
     assert scores.dtype == "float32"
     assert np.any(scores[0, 0] != scores[0, 1])
+
+
+def test_any_keras_feature_extractor_can_be_the_trunk():
+    def mobilenet(images):
+        network = keras.applications.MobileNetV2(
+            include_top=False, weights=None, input_tensor=images, alpha=0.35
+        )
+        return network.get_layer("block_13_expand_relu").output
+
+    model = fast_rcnn(3, Trunk(mobilenet, stride=16, pool_size=(3, 5), fc_units=(8, 8)))
+    assert model.get_layer("roi_pool").spatial_scale == 1 / 16
+    outputs = model(INPUTS)
+    assert outputs["cls_score"].shape == (2, 3, 4) and outputs["bbox_pred"].shape == (2, 3, 3, 4)
 
 
 def test_unknown_trunk_is_named():

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.callbacks import StopOnNaN
+from keras_frcnn.callbacks import Checkpoint, Log, StopOnNaN
 from keras_frcnn.errors import InputError
 from keras_frcnn.runs import load_checkpoint, load_detector, load_settings
 from keras_frcnn.settings import Settings
@@ -100,6 +100,43 @@ def test_a_run_is_not_overwritten(trained, dataset):
         train(run, dataset, random_proposals(dataset), SETTINGS)
 
 
+def test_resume_without_a_checkpoint_starts_at_the_beginning(trained, dataset, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text((trained[0] / "config.json").read_text())
+    model = train(run, dataset, random_proposals(dataset), SETTINGS, resume=True)
+    assert int(model.optimizer.iterations.numpy()) == 4
+
+
+def test_log_forgets_the_steps_that_a_resumed_run_does_again(tmp_path):
+    log = Log(tmp_path / "log.csv")
+    for step in (100, 200, 300):
+        log.on_epoch_end(0, {"step": step, "learning_rate": 0.1, "loss": 1.0, "a_loss": 0.5})
+    log.forget_after(200)
+    log.on_epoch_end(0, {"step": 300, "learning_rate": 0.1, "loss": 0.25, "a_loss": 0.125})
+    assert (tmp_path / "log.csv").read_text().split() == [
+        "step,learning_rate,loss,a_loss",
+        "100,0.1,1.0,0.5",
+        "200,0.1,1.0,0.5",
+        "300,0.1,0.25,0.125",
+    ]
+
+
+def test_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    class FullDisk:
+        def save(self, path):
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    (tmp_path / "checkpoint.keras").write_bytes(b"old")
+    checkpoint = Checkpoint(tmp_path / "checkpoint.keras", 1)
+    checkpoint.set_model(FullDisk())
+    with pytest.raises(InputError, match=r"checkpoint\.keras.*No space left"):
+        checkpoint.save()
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.keras"]
+    assert (tmp_path / "checkpoint.keras").read_bytes() == b"old"
+
+
 def test_divergence_stops_before_the_checkpoint(dataset, tmp_path):
     settings = replace(SETTINGS, rate=1e12, steps=50)
     with pytest.raises(InputError, match="diverged"):
@@ -146,11 +183,11 @@ def test_damaged_checkpoint_is_named(trained, tmp_path):
 
 def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
     config = json.loads((trained[0] / "config.json").read_text())
-    config["class_names"] = ["one", "two", "three"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "checkpoint.keras").write_bytes((trained[0] / "checkpoint.keras").read_bytes())
-    with pytest.raises(InputError, match="another model"):
-        load_detector(tmp_path)
+    for change in ({"class_names": ["one", "two", "three"]}, {"trunk": "vgg16"}):
+        (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(InputError, match="another model"):
+            load_detector(tmp_path)
     keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(tmp_path / "checkpoint.keras")
     with pytest.raises(InputError, match="another model"):
         load_detector(tmp_path)
@@ -165,6 +202,11 @@ def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
         ({"rate": -1.0}, "rate"),
         ({"min_side": (600,)}, "min_side"),
         ({"dropout": 1.0}, "dropout"),
+        ({"fc_units": (1024,)}, "fc_units"),
+        ({"seed": -1}, "seed"),
+        ({"warmup": -5}, "warmup"),
+        ({"l2": -1.0}, "l2"),
+        ({"weights": "imagenet"}, "squeezenet"),
     ],
 )
 def test_impossible_settings_are_named(change, message):

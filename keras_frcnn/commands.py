@@ -20,7 +20,7 @@ from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
-from keras_frcnn.settings import Settings, default_precision
+from keras_frcnn.settings import Settings
 
 
 def proposals(args) -> None:
@@ -168,8 +168,8 @@ def _given(args) -> dict:
 
 
 def _chosen(args) -> dict:
-    """The settings of a new run: what the user spelled out, else what fits trunk and machine."""
-    chosen = {"precision": default_precision(), **_given(args)}
+    """The settings of a new run: what the user spelled out, and pretrained weights if possible."""
+    chosen = _given(args)
     if args.weights is None and chosen.get("trunk", "vgg16") == "vgg16":
         chosen["weights"] = "imagenet"
     return chosen

@@ -16,7 +16,7 @@ from keras_frcnn.evaluation import format_table
 from keras_frcnn.export.saved_model import export_saved_model
 from keras_frcnn.files import replacing
 from keras_frcnn.proposals.find import find_proposals
-from keras_frcnn.settings import Settings, default_precision
+from keras_frcnn.settings import Settings
 
 PICTURES = 8  # of detections on the contact sheet
 MIN_SCORE = 0.5
@@ -53,7 +53,6 @@ def run_demo(out: Path) -> float:
         rate=0.02,
         decay_at=(1700,),
         warmup=100,
-        precision=default_precision(),
     )
     shutil.rmtree(run, ignore_errors=True)
     training.train(run, trainval, found, settings)

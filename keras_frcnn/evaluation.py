@@ -8,7 +8,6 @@ the devkit's without further ado.
 """
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import make_folder, replacing
 
 METRICS = ("area", "11point")
 
@@ -195,23 +195,20 @@ def write_voc_results(
     from 1. Every file appears when it is complete.
 
     Raises:
-        InputError: as `evaluate`.
+        InputError: as `evaluate`, or `directory` cannot be written.
     """
     _check(detections, dataset)
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     for k, class_name in enumerate(dataset.class_names, start=1):
-        handle, temporary = tempfile.mkstemp(dir=directory, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                for record, found in zip(dataset.images, detections, strict=True):
-                    image_id = os.path.splitext(record.filename)[0]
-                    of_class = found.classes == k
-                    boxes = found.boxes[of_class] + np.float32([1, 1, 0, 0])
-                    for box, score in zip(boxes, found.scores[of_class], strict=True):
-                        file.write(f"{image_id} {score:.6f} {' '.join(f'{x:.2f}' for x in box)}\n")
-            name = class_name.replace("/", "_")
-            os.replace(temporary, directory / f"comp3_det_test_{name}.txt")
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        target = directory / f"comp3_det_test_{class_name.replace('/', '_')}.txt"
+        with (
+            replacing(target) as partial,
+            partial.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            for record, found in zip(dataset.images, detections, strict=True):
+                image_id = os.path.splitext(record.filename)[0]
+                of_class = found.classes == k
+                boxes = found.boxes[of_class] + np.float32([1, 1, 0, 0])
+                for box, score in zip(boxes, found.scores[of_class], strict=True):
+                    file.write(f"{image_id} {score:.6f} {' '.join(f'{x:.2f}' for x in box)}\n")

@@ -1,12 +1,31 @@
-"""The settings of a training run; the defaults are the paper's recipe for VGG16."""
+"""The settings of a training run; the defaults are the paper's recipe for VGG16.
+
+Only the precision is not the paper's: it is what the machine is fast in.
+"""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.trunks import TRUNKS
+
+
+def default_precision() -> str:
+    """`mixed_bfloat16` where the processor or the GPU multiplies bfloat16, else `float32`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
+    else:
+        try:
+            with open("/proc/cpuinfo") as file:
+                flags = file.read()
+        except FileNotFoundError:  # not Linux: no word from the processor
+            flags = ""
+        has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
+    return "mixed_bfloat16" if has_bfloat16 else "float32"
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,8 @@ class Settings:
     momentum: float = 0.9
     l2: float = 0.0005
     box_loss_weight: float = 1.0  # lambda of the paper
-    precision: str = "float32"  # or "mixed_bfloat16"
+    # float32 or mixed_bfloat16
+    precision: str = field(default_factory=default_precision)
     seed: int = 0
 
     def __post_init__(self):
@@ -67,19 +87,3 @@ class Settings:
     def to_dict(self) -> dict:
         """Return plain data for JSON."""
         return dataclasses.asdict(self)
-
-
-def default_precision() -> str:
-    """`mixed_bfloat16` where the processor or the GPU multiplies bfloat16, else `float32`."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
-    else:
-        try:
-            with open("/proc/cpuinfo") as file:
-                flags = file.read()
-        except FileNotFoundError:  # not Linux: no word from the processor
-            flags = ""
-        has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
-    return "mixed_bfloat16" if has_bfloat16 else "float32"

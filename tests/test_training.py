@@ -26,6 +26,7 @@ SETTINGS = Settings(
     steps=4,
     rate=0.01,
     decay_at=(3,),
+    precision="float32",
 )
 
 

@@ -1,7 +1,6 @@
 """Proposals from a file instead of a search: `.npz`, and the `.mat` files of Fast R-CNN."""
 
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import scipy.io
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import make_folder, replacing
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
 # as inclusive. More means boxes of another image, scale or order of coordinates.
@@ -61,15 +61,9 @@ def save_proposals(path: str | Path, dataset: Dataset, proposals: Sequence[np.nd
         record.filename: np.asarray(boxes, np.float32)
         for record, boxes in zip(dataset.images, proposals, strict=True)
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write_npz(file, arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    make_folder(path.parent)
+    with replacing(path) as partial, partial.open("wb") as file:
+        _write_npz(file, arrays)
 
 
 def _write_npz(file, arrays: Mapping[str, np.ndarray]) -> None:

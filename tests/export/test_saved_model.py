@@ -71,6 +71,29 @@ def test_serves_without_this_package_what_the_model_detects(detector, exported, 
         np.testing.assert_array_equal(out["detection_classes"][i, :count], expected.classes)
 
 
+def test_mixed_precision_detector_exports(tmp_path):
+    keras.utils.set_random_seed(3)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    head = model.get_layer("cls_score")
+    head.kernel.assign(head.kernel * 30)
+    half = Detector(model, (103.939, 116.779, 123.68), min_side=96, max_side=160)
+    folder = export_saved_model(half, CLASSES, tmp_path / "models")
+    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    images, proposals = inputs(count=1)
+    out = served(images=images, proposals=proposals)
+    expected = half.detect(images[0], proposals[0])
+    assert out["detection_scores"].dtype == tf.float32
+    # bfloat16 has 8 bits: scores agree to a few parts in a thousand.
+    np.testing.assert_allclose(
+        out["detection_scores"][0, : len(expected)], expected.scores, atol=0.01
+    )
+
+
 def test_graph_holds_only_tensorflows_own_ops(exported):
     from tensorflow.core.protobuf import saved_model_pb2
 

@@ -59,8 +59,8 @@ def fast_rcnn(
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
 
-    # Published weights expect pixels as they are. Random ones need inputs of unit variance, or
-    # the scores start in the hundreds and training diverges at any useful rate.
+    # Published weights expect pixels as they are. Random ones need inputs of unit variance:
+    # without it VGG16 diverged within five steps (docs/results.md).
     x = images if weights is not None else layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
     features = spec.build(x)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name="roi_pool")(features, rois)

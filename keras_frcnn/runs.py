@@ -78,7 +78,7 @@ def load_detector(run: str | os.PathLike) -> tuple[Detector, Settings]:
     detector = Detector(
         load_checkpoint(run, settings),
         spec.pixel_means,
-        # Trained at several scales, tested at the middle one (paper section 5.2).
+        # Trained at several scales, tested at the middle one.
         sorted(settings.min_side)[len(settings.min_side) // 2],
         settings.max_side,
     )

@@ -48,15 +48,6 @@ def read_header(path: str | os.PathLike) -> ImageHeader:
         return ImageHeader(image.format, image.height, image.width, _orientation(image))
 
 
-def exif_orientation(path: str | os.PathLike) -> int:
-    """The EXIF orientation of an image file, 1 to 8; 1 where it has none.
-
-    Raises:
-        InputError: the file is missing or no image.
-    """
-    return read_header(path).orientation
-
-
 def read_image(path: str | os.PathLike, orientation: int = 1) -> np.ndarray:
     """Reads an image file as uint8 RGB [H, W, 3], turned as the EXIF `orientation` (1..8) says.
 

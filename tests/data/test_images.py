@@ -8,7 +8,6 @@ from PIL import Image, ImageChops, ImageOps
 
 from keras_frcnn.data.images import (
     decode_image,
-    exif_orientation,
     open_image,
     read_header,
     read_image,
@@ -54,7 +53,7 @@ def test_every_exif_orientation_as_pillow_turns_it(tmp_path, orientation):
     save_rotated(path, orientation)
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    assert exif_orientation(path) == orientation
+    assert read_header(path).orientation == orientation
     np.testing.assert_array_equal(open_image(path), expected)
     np.testing.assert_array_equal(read_image(path, orientation), expected)
     np.testing.assert_array_equal(decode(path, orientation), expected)
@@ -86,7 +85,7 @@ def test_orientation_may_be_a_tensor_in_a_graph(tmp_path):
 )
 def test_unreadable_exif_data_do_not_spoil_a_picture(tmp_path, exif):
     photograph().save(tmp_path / "a.jpg", exif=exif)
-    assert exif_orientation(tmp_path / "a.jpg") == 1
+    assert read_header(tmp_path / "a.jpg").orientation == 1
     assert open_image(tmp_path / "a.jpg").shape == (60, 80, 3)
 
 
@@ -95,7 +94,7 @@ def test_meaningless_orientation_counts_as_none(tmp_path, value):
     exif = Image.Exif()
     exif[0x0112] = value
     photograph().save(tmp_path / "a.jpg", exif=exif)
-    assert exif_orientation(tmp_path / "a.jpg") == 1
+    assert read_header(tmp_path / "a.jpg").orientation == 1
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])  # 4:4:4, 4:2:2, 4:2:0
@@ -185,7 +184,7 @@ def test_truncated_file_is_named(tmp_path, suffix, kept):
 def test_non_image_is_named(tmp_path, content):
     path = tmp_path / "text.jpg"
     path.write_bytes(content)
-    for read in (read_image, open_image, read_header, exif_orientation):
+    for read in (read_image, open_image, read_header):
         with pytest.raises(InputError, match=r"text\.jpg"):
             read(path)
 

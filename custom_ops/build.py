@@ -29,6 +29,8 @@ KERNEL_FLAGS = {
     "roi_pool_cpu_avx2.cc": ["-mavx2"],
     "roi_pool_cpu_avx512.cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
 }
+# The only files that include TensorFlow's headers.
+TENSORFLOW_SOURCES = ("roi_pool_ops.cc", "roi_pool_cpu_ops.cc")
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]
@@ -103,7 +105,7 @@ def _compile(compiler: list[str], work: Path) -> Path:
     def compile_one(source):
         target = work / (source.stem + ".o")
         flags = COMMON_FLAGS + KERNEL_FLAGS.get(source.name, [])
-        if source.name == "roi_pool_ops.cc":
+        if source.name in TENSORFLOW_SOURCES:
             flags += _tensorflow_flags()
         _run([*compiler, *flags, "-c", str(source), "-o", str(target)])
         return str(target)

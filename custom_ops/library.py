@@ -1,4 +1,4 @@
-"""Loads the compiled op library, once, and registers the op's gradient."""
+"""Loads the compiled op library, once, and registers the gradients of its ops."""
 
 import functools
 import warnings
@@ -24,15 +24,20 @@ def load_library():
         )
         return None
     library = tf.load_op_library(str(path))
-    tf.RegisterGradient("KerasFrcnn>RoiPool")(functools.partial(_roi_pool_gradient, library))
+    gradient = functools.partial(_gradient, library)
+    tf.RegisterGradient("KerasFrcnn>RoiPool")(gradient)
+    tf.RegisterGradient("KerasFrcnn>RoiPyramidPool")(gradient)
     return library
 
 
-def _roi_pool_gradient(library, op, grad_output, _):
+def _gradient(library, op, grad_output, _):
     features, rois = op.inputs
+    argmax = op.outputs[1]
+    if argmax.shape.rank == 3:  # of a pyramid: to the scatter its bins are one column
+        argmax, grad_output = argmax[:, :, None], grad_output[:, :, None]
     grad_features = library.keras_frcnn_roi_pool_grad(
         grad_output=grad_output,
-        argmax=op.outputs[1],
+        argmax=argmax,
         rois=rois,
         features_shape=tf.shape(features),
     )

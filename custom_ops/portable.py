@@ -1,6 +1,6 @@
 """RoI max pooling from TensorFlow's own ops: the version that needs no compiler.
 
-Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH x PW bins.
+Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, B bins of a RoI.
 
 The maximum of a bin of h x w cells is the maximum of the four rectangles of 2^i x 2^j cells in
 its corners, where 2^i and 2^j are the largest powers of two that fit. So the maxima of all such
@@ -12,21 +12,31 @@ Values are compared as integers in the order of the floats ("keys"): TensorFlow'
 subnormal floats as zero in comparisons, and the order of integers is the same everywhere.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 # Elements of the output pooled at a time, so that temporaries stay in the processor's cache.
 CHUNK_ELEMENTS = 1 << 20
 
 
-def roi_pool_portable(
+def pool_grids(
     features: tf.Tensor,
     rois: tf.Tensor,
-    pooled_height: int,
-    pooled_width: int,
+    grids: Sequence[tuple[int, int]],
     spatial_scale: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """RoI max pooling with built-in ops; arguments and results of `custom_ops.roi_pool`."""
-    bins = _Bins(rois, tf.shape(features), pooled_height, pooled_width, spatial_scale)
+    """RoI max pooling on one or several grids of bins, with built-in ops.
+
+    Args:
+        features, rois, spatial_scale: as for `custom_ops.roi_pool`.
+        grids: (pooled_height, pooled_width) of each.
+
+    Returns:
+        `(output, argmax)` as from `custom_ops.roi_pool`, both [K, B, C]: the bins of the first
+        grid row by row, then those of the next.
+    """
+    bins = _Bins(rois, tf.shape(features), grids, spatial_scale)
     argmax = _argmax(features, bins)
 
     @tf.custom_gradient
@@ -44,9 +54,9 @@ def roi_pool_portable(
 
 
 class _Bins:
-    """Image `batch` [K] of the RoIs and half-open bounds of their bins, [K, PH] and [K, PW]."""
+    """Image `batch` [K] of the RoIs and half-open bounds of their bins, each [K, B]."""
 
-    def __init__(self, rois, map_shape, pooled_height, pooled_width, spatial_scale):
+    def __init__(self, rois, map_shape, grids, spatial_scale):
         self.map_shape = map_shape  # N, H, W, C
         # C's round: halves away from zero. All of this is float32, as the definition demands.
         scaled = rois[:, 1:] * tf.constant(spatial_scale, tf.float32)
@@ -76,16 +86,17 @@ class _Bins:
             limit = tf.cast(limit, tf.float32)
             return [tf.cast(tf.clip_by_value(b, 0, limit), tf.int32) for b in (lower, upper)]
 
-        self.top, self.bottom = bounds(1, pooled_height, map_shape[1])
-        self.left, self.right = bounds(0, pooled_width, map_shape[2])
-        self.empty = (self.bottom <= self.top)[:, :, None] | (self.right <= self.left)[:, None]
+        by_row = [[tf.repeat(b, w, 1) for b in bounds(1, h, map_shape[1])] for h, w in grids]
+        by_column = [[tf.tile(b, [1, h]) for b in bounds(0, w, map_shape[2])] for h, w in grids]
+        self.top, self.bottom = (tf.concat(b, 1) for b in zip(*by_row, strict=True))
+        self.left, self.right = (tf.concat(b, 1) for b in zip(*by_column, strict=True))
+        self.empty = (self.bottom <= self.top) | (self.right <= self.left)
 
     def flat_index(self, argmax):
-        """Index of position `argmax` [K, PH, PW, C] into the flattened map, -1 where it is -1."""
+        """Index of position `argmax` [K, B, C] into the flattened map, -1 where it is -1."""
         _, h, w, c = tf.unstack(tf.cast(self.map_shape, tf.int64))
-        cell = tf.cast(self.batch, tf.int64)[:, None, None, None] * (h * w) + tf.cast(
-            argmax, tf.int64
-        )
+        first = tf.cast(self.batch, tf.int64)[:, None, None] * (h * w)
+        cell = first + tf.cast(argmax, tf.int64)
         return tf.where(argmax >= 0, cell * c + tf.range(c), -1)
 
 
@@ -112,7 +123,7 @@ def _mirror_negatives(x):
 
 
 def _values(features, bins):
-    """Output [K, PH, PW, C], right where the map has no -0.0."""
+    """Output [K, B, C], right where the map has no -0.0."""
     wide = tf.float64 if features.dtype == tf.float64 else tf.float32
 
     def to_floats(key):
@@ -122,7 +133,7 @@ def _values(features, bins):
 
 
 def _argmax(features, bins):
-    """Position y * W + x of the first maximum of every bin, [K, PH, PW, C] int32, or -1."""
+    """Position y * W + x of the first maximum of every bin, [K, B, C] int32, or -1."""
     keys = _keys(features)
     _, h, w, _ = tf.unstack(bins.map_shape)
     position = tf.reshape(tf.range(h * w), [1, h, w, 1])
@@ -143,7 +154,7 @@ def _first_greatest(a, b):
 
 
 def _pool_rectangles(cells, empty, combine, bins, finish, dtype):
-    """`finish(*combine over each bin's cells)` as [K, PH, PW, C] of `dtype`.
+    """`finish(*combine over each bin's cells)` as [K, B, C] of `dtype`.
 
     `cells` are tensors [N, H, W, C] that `combine` reduces together, `empty` their values in an
     empty bin. `combine` must not mind meeting a cell twice.
@@ -157,12 +168,12 @@ def _pool_rectangles(cells, empty, combine, bins, finish, dtype):
     tables = _sparse_tables(cells, empty, combine, levels_y, levels_x)
 
     # The table of level (i, j) starts at row (i * levels_x + j) * N * H * W; the last row is empty.
-    level = level_y[:, :, None] * levels_x + level_x[:, None]
-    image = tf.cast(level * n + bins.batch[:, None, None], tf.int64) * tf.cast(h * w, tf.int64)
+    level = level_y * levels_x + level_x
+    image = tf.cast(level * n + bins.batch[:, None], tf.int64) * tf.cast(h * w, tf.int64)
     rows = []
     for y in (bins.top, bins.bottom - tf.bitwise.left_shift(1, level_y)):
         for x in (bins.left, bins.right - tf.bitwise.left_shift(1, level_x)):
-            row = image + tf.cast(y[:, :, None] * w + x[:, None], tf.int64)
+            row = image + tf.cast(y * w + x, tf.int64)
             last = tf.shape(tables[0], tf.int64)[0] - 1
             rows.append(tf.reshape(tf.where(bins.empty, last, row), [-1]))
     rows = tf.stack(rows)

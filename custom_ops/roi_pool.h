@@ -39,8 +39,9 @@ struct PoolArgs {
   const void* keys;     // [N, H, W, channel_stride]
   int64_t cell_stride;  // keys from one cell to the next
   const int32_t* bins;  // [K, BinsPerRoi]
-  void* output;         // [K, PH, PW, C]
-  int32_t* argmax;      // [K, PH, PW, C], or null where it is not wanted
+  void* output;         // K times PH x PW x C
+  int32_t* argmax;      // likewise, or null where it is not wanted
+  int64_t output_stride;  // elements from the output of one RoI to that of the next
 };
 
 struct ScatterArgs {

@@ -1,24 +1,25 @@
-"""RoI max pooling: the public function, and the choice between its two implementations.
+"""RoI max pooling: the public functions, and the choice between its two implementations.
 
-Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH x PW bins.
+Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH x PW bins, B
+bins of all levels of a pyramid.
 """
 
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from keras_frcnn.custom_ops.library import load_library
-from keras_frcnn.custom_ops.portable import roi_pool_portable
+from keras_frcnn.custom_ops.portable import pool_grids
 
 _portable = contextvars.ContextVar("keras_frcnn_portable_ops", default=False)
 
 
 @contextlib.contextmanager
 def portable_ops() -> Iterator[None]:
-    """Inside this context `roi_pool`, and every layer on it, uses built-in TensorFlow ops only.
+    """Inside this context RoI pooling, and every layer on it, uses built-in TensorFlow ops only.
 
     A function traced in it can be saved and loaded without this package. The context belongs to
     the thread or asynchronous task that entered it.
@@ -58,10 +59,14 @@ def roi_pool(
     """
     features = tf.convert_to_tensor(features)
     rois = tf.convert_to_tensor(rois, tf.float32)
-    _check_arguments(features, rois, pooled_height, pooled_width, spatial_scale)
+    grid = pooled_height, pooled_width
+    _check_arguments(features, rois, [grid], spatial_scale)
     library = None if _portable.get() else load_library()
     if library is None:
-        return roi_pool_portable(features, rois, pooled_height, pooled_width, spatial_scale)
+        flat = pool_grids(features, rois, [grid], spatial_scale)
+        shape = tf.stack([tf.shape(rois)[0], *grid, tf.shape(features)[3]])
+        output, argmax = (tf.reshape(x, shape) for x in flat)
+        return output, argmax
     return library.keras_frcnn_roi_pool(
         features,
         rois,
@@ -71,14 +76,49 @@ def roi_pool(
     )
 
 
-def _check_arguments(features, rois, pooled_height, pooled_width, spatial_scale):
+def roi_pyramid_pool(
+    features: tf.Tensor,
+    rois: tf.Tensor,
+    levels: Sequence[int],
+    spatial_scale: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`roi_pool` on several grids at once, as spatial pyramid pooling does (He et al. 2014).
+
+    What the levels share is computed once: the check of the RoIs, the map in the form that is
+    pooled, and a RoI's cells in the processor's cache.
+
+    Args:
+        features, rois, spatial_scale: as for `roi_pool`.
+        levels: bins along each side, for every grid.
+
+    Returns:
+        `(output, argmax)` as from `roi_pool`, both [K, B, C], B being sum(level^2): the bins of
+        the first level row by row, then those of the next.
+
+    Raises:
+        tf.errors.InvalidArgumentError: as `roi_pool`.
+    """
+    features = tf.convert_to_tensor(features)
+    rois = tf.convert_to_tensor(rois, tf.float32)
+    grids = [(level, level) for level in levels]
+    _check_arguments(features, rois, grids, spatial_scale)
+    library = None if _portable.get() else load_library()
+    if library is None:
+        return pool_grids(features, rois, grids, spatial_scale)
+    return library.keras_frcnn_roi_pyramid_pool(
+        features, rois, levels=list(levels), spatial_scale=spatial_scale
+    )
+
+
+def _check_arguments(features, rois, grids, spatial_scale):
     if features.shape.rank not in (None, 4):
         raise _invalid(f"features must be [N, H, W, C], not {features.shape}")
     if not rois.shape.is_compatible_with([None, 5]):
         raise _invalid(f"rois must be [K, 5], not {rois.shape}")
-    if min(pooled_height, pooled_width) < 1 or pooled_height * pooled_width > tf.int32.max:
-        size = f"{pooled_height} x {pooled_width}"
-        raise _invalid(f"the pooled size must be positive and below 2^31 bins, not {size}")
+    sizes = " and ".join(f"{height} x {width}" for height, width in grids) or "nothing"
+    bins = sum(height * width for height, width in grids)
+    if not grids or min(map(min, grids)) < 1 or bins > tf.int32.max:
+        raise _invalid(f"the pooled size must be positive and below 2^31 bins, not {sizes}")
     if not (math.isfinite(spatial_scale) and spatial_scale > 0):
         raise _invalid(f"spatial_scale must be a positive number, not {spatial_scale}")
     _, height, width, _ = features.shape if features.shape.rank else [None] * 4

@@ -1,8 +1,9 @@
 // The CPU kernels, included once for each instruction set by a file that defines
 // KERAS_FRCNN_ISA and is compiled with the flags of that set.
 //
-// Vectors are GCC's and Clang's own, as wide as the registers. Nothing from the standard library is called: an inline function of it, compiled here
-// with AVX-512, could be the copy that the linker keeps for everybody.
+// Vectors are GCC's and Clang's own, as wide as the registers. Nothing from the standard library is
+// called: an inline function of it, compiled here with AVX-512, could be the copy that the linker
+// keeps for everybody.
 
 #include <cstdint>
 
@@ -219,8 +220,8 @@ void PoolRois(const PoolArgs& args, int64_t begin, int64_t end) {
   const RoiPoolShape& s = args.shape;
   const int64_t row_stride = s.w * args.cell_stride;
   const int32_t* bins = args.bins + begin * BinsPerRoi(s);
-  int64_t at = begin * s.ph * s.pw * s.c;
   for (int64_t k = begin; k < end; ++k, bins += BinsPerRoi(s)) {
+    int64_t at = k * args.output_stride;
     const K* image = static_cast<const K*>(args.keys) + bins[0] * s.h * row_stride;
     const int32_t *ys = bins + 1, *xs = ys + 2 * s.ph;
     for (int64_t bin = 0; bin < s.ph * s.pw; ++bin, at += s.c) {
@@ -281,8 +282,8 @@ void Scatter(const ScatterArgs& args, int64_t begin, int64_t end) {
   const uint32_t cells = static_cast<uint32_t>(s.h * s.w);
   int64_t at = 0;
   for (int64_t k = 0; k < s.k; ++k) {
-    typename T::Sum* image =
-        static_cast<typename T::Sum*>(args.sum) + static_cast<int64_t>(args.rois[5 * k]) * s.h * s.w * s.c;
+    const int64_t n = static_cast<int64_t>(args.rois[5 * k]);
+    typename T::Sum* image = static_cast<typename T::Sum*>(args.sum) + n * s.h * s.w * s.c;
     for (int64_t bin = 0; bin < s.ph * s.pw; ++bin, at += s.c) {
       const Key<T>* grad = static_cast<const Key<T>*>(args.grad_output) + at;
       for (int64_t c = begin; c < end; ++c) {

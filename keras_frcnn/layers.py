@@ -7,7 +7,7 @@ PH x PW bins.
 import keras
 import tensorflow as tf
 
-from keras_frcnn.custom_ops import roi_pool
+from keras_frcnn.custom_ops import roi_pool, roi_pyramid_pool
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -83,17 +83,10 @@ class SpatialPyramidPool(keras.layers.Layer):
     def call(self, features, rois):
         """Pool every region of every image on every level: [N, R, C * sum(level^2)]."""
         flat = _with_batch_index(rois)
-        channels = tf.shape(features)[-1]
-        pooled = [
-            tf.reshape(
-                roi_pool(features, flat, level, level, self.spatial_scale)[0],
-                tf.stack([-1, level * level * channels]),
-            )
-            for level in self.levels
-        ]
+        pooled, _ = roi_pyramid_pool(features, flat, self.levels, self.spatial_scale)
         n, r = tf.unstack(tf.shape(rois)[:2])
-        bins = sum(level * level for level in self.levels)
-        output = tf.reshape(tf.concat(pooled, axis=1), tf.stack([n, r, bins * channels]))
+        length = tf.reduce_prod(tf.shape(pooled)[1:])  # given, not -1: there may be no RoI
+        output = tf.reshape(pooled, tf.stack([n, r, length]))
         output.set_shape(self.compute_output_shape(features.shape, rois.shape))
         return output
 

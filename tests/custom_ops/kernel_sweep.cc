@@ -87,7 +87,7 @@ void RunCase(FILE* file, int64_t number, const int64_t* header, float scale) {
       const Buffer output(outputs * width), argmax(outputs * 4);
       int32_t* positions = with_argmax ? argmax.data<int32_t>() : nullptr;
       const PoolArgs args = {s,           keys.data(), stride, bins.data<int32_t>(),
-                             output.data(), positions};
+                             output.data(), positions,   s.ph * s.pw * s.c};
       pool(args, half, s.k);
       pool(args, 0, half);
       Check(output == expected, kernels.name, number, what);

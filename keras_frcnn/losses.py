@@ -7,6 +7,10 @@ RoIs labelled -1 are padding and count nowhere. sigma_u is the standard deviatio
 regression targets of class u: the paper normalises the targets, here the model's outputs are in
 plain units (its last layer inverts the normalisation) and the loss divides by sigma instead,
 which is the same number.
+
+On several devices (`tf.distribute`) each replica holds some of the images. Keras adds up the
+replicas' gradients, so a replica returns its own sum divided by the RoIs of the whole mini-batch:
+the mean over the replicas' means would weigh an image with few RoIs too much.
 """
 
 import keras
@@ -19,7 +23,7 @@ class ClassificationLoss(keras.losses.Loss):
     """Log loss of the true class: labels [N, R] (-1: padding), logits [N, R, K + 1]."""
 
     def call(self, y_true, y_pred):
-        """Return the mean over the real RoIs, a scalar."""
+        """Return the mean over the real RoIs, a scalar (this replica's part of it)."""
         labels = tf.cast(y_true, tf.int32)
         real = tf.cast(labels >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -45,7 +49,10 @@ class BoxRegressionLoss(keras.losses.Loss):
         self.weight = weight
 
     def call(self, y_true, y_pred):
-        """Return the sum over foreground RoIs divided by the number of real RoIs, a scalar."""
+        """Return the sum over foreground RoIs divided by the number of real RoIs, a scalar.
+
+        On several devices, this replica's part of it.
+        """
         labels = tf.cast(y_true[..., 0], tf.int32)
         index = tf.maximum(labels - 1, 0)
         deltas = tf.gather(tf.cast(y_pred, tf.float32), index, batch_dims=2)
@@ -60,5 +67,12 @@ class BoxRegressionLoss(keras.losses.Loss):
 
 
 def _count(real: tf.Tensor) -> tf.Tensor:
-    """The number of real RoIs, at least 1 so that a batch of padding alone has loss 0."""
-    return tf.maximum(tf.reduce_sum(tf.cast(real, tf.float32)), 1.0)
+    """The number of real RoIs in the whole mini-batch, on all replicas.
+
+    At least 1, so that a batch of padding alone has loss 0.
+    """
+    count = tf.reduce_sum(tf.cast(real, tf.float32))
+    replica = tf.distribute.get_replica_context()
+    if replica is not None:  # None while Keras infers shapes inside a strategy's scope
+        count = replica.all_reduce(tf.distribute.ReduceOp.SUM, count)
+    return tf.maximum(count, 1.0)

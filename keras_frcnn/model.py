@@ -28,6 +28,8 @@ def fast_rcnn(
     bbox_mean=None,
     bbox_std=None,
     dropout: float = 0.5,
+    finetune_from: str | None = None,
+    rescale: bool | None = None,
 ) -> keras.Model:
     """Build the detector.
 
@@ -43,6 +45,10 @@ def fast_rcnn(
             network predicts normalised targets (paper section 2.3) and its last layer inverts
             the normalisation, so that the model can be used without knowing them.
         dropout: rate after fc6 and fc7.
+        finetune_from: the first part of the trunk to train, those before it are frozen
+            (`Trunk.parts`); the trunk's own by default where weights are loaded.
+        rescale: whether the network divides its input by `PIXEL_STD`; by default where its
+            weights are random.
 
     Returns:
         A model from `{"images": [N, H, W, 3], "rois": [N, R, 4]}` (scaled images as
@@ -61,7 +67,8 @@ def fast_rcnn(
 
     # Published weights expect pixels as they are. Random ones need inputs of unit variance:
     # without it VGG16 diverged within five steps (docs/results.md).
-    x = images if weights is not None else layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
+    rescale = weights is None if rescale is None else rescale
+    x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images) if rescale else images
     features = spec.build(x)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name="roi_pool")(features, rois)
     # Flattened in row, column, channel order, as Keras's VGG16 does before its `fc1`.
@@ -101,6 +108,7 @@ def fast_rcnn(
     )
     if weights is not None:
         load_pretrained(model, spec, weights)
-        for name in spec.frozen:
+    if weights is not None or finetune_from is not None:
+        for name in spec.frozen(finetune_from):
             model.get_layer(name).trainable = False
     return model

@@ -4,12 +4,16 @@ Only the precision is not the paper's: it is what the machine is fast in.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import tensorflow as tf
 
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, did_you_mean
 from keras_frcnn.trunks import TRUNKS
+
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def default_precision() -> str:
@@ -34,14 +38,19 @@ class Settings:
 
     data: str  # as given to --data
     split: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # empty in a recipe: those of the data set
     trunk: str = "vgg16"
     weights: str | None = None  # None (random), "imagenet" or the path of an HDF5 file
+    initial: str | None = None  # a run whose detector this one starts from, in place of `weights`
+    # The first layer to train where weights are loaded, such as "conv3_1" (the paper's choice for
+    # VGG16, section 4.5); None: the trunk's. "fc6" trains no convolution.
+    finetune_from: str | None = None
     fc_units: tuple[int, int] | None = None  # of fc6 and fc7; None: the trunk's
     dropout: float = 0.5
     min_side: tuple[int, ...] = (600,)  # several: multi-scale training
     max_side: int = 1000
     images_per_batch: int = 2
+    group_by_aspect: bool = False  # batches of images of one orientation; recipes turn it on
     rois_per_image: int = 64
     steps: int = 40_000  # mini-batches
     rate: float = 0.001
@@ -49,10 +58,17 @@ class Settings:
     warmup: int = 0
     momentum: float = 0.9
     l2: float = 0.0005
+    bias_decay: bool = True  # paper: biases decay too; its released code: they do not
     box_loss_weight: float = 1.0  # lambda of the paper
-    # float32 or mixed_bfloat16
-    precision: str = field(default_factory=default_precision)
+    precision: str = field(default_factory=default_precision)  # of PRECISIONS
     seed: int = 0
+    keep_checkpoints: int = 3  # the last ones are kept
+    # Whether steps give the same bits each time; slower on a GPU.
+    deterministic: bool = False
+    recipe: str | None = None  # the recipe that the run started from
+
+    # May be another when a run is resumed: these do not change what a step does.
+    FREE_ON_RESUME: ClassVar[tuple[str, ...]] = ("steps", "keep_checkpoints")
 
     def __post_init__(self):
         """Refuse impossible values, naming the option."""
@@ -60,22 +76,35 @@ class Settings:
             value = getattr(self, name)
             object.__setattr__(self, name, tuple(value) if value is not None else None)
         if self.trunk not in TRUNKS:
-            raise InputError(f"trunk: {self.trunk!r} is unknown; choose from {', '.join(TRUNKS)}")
-        if self.precision not in ("float32", "mixed_bfloat16"):
-            raise InputError(f"precision: {self.precision!r} is not float32 or mixed_bfloat16")
+            raise InputError(
+                f"trunk: {did_you_mean(self.trunk, TRUNKS)}; choose from {', '.join(TRUNKS)}"
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision: {did_you_mean(self.precision, PRECISIONS)}; choose from "
+                + ", ".join(PRECISIONS)
+            )
         if self.weights == "imagenet" and self.trunk != "vgg16":
             raise InputError(f"weights: Keras has no ImageNet weights of {self.trunk}; give a file")
+        if self.weights is not None and self.initial is not None:
+            raise InputError("weights and initial: a detector starts from one of them, give one")
+        if self.finetune_from is not None:
+            TRUNKS[self.trunk].frozen(self.finetune_from)  # refuses a layer the trunk has not
+            if self.weights is None and self.initial is None:
+                raise InputError("finetune_from: random weights are all trained; give weights")
         if self.fc_units is not None and (len(self.fc_units) != 2 or min(self.fc_units) < 1):
             raise InputError(f"fc_units: needs two positive numbers, not {list(self.fc_units)}")
         for name in ("warmup", "l2", "momentum", "box_loss_weight"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name}: must not be negative, it is {getattr(self, name)}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed: must be from 0 to 2**32 - 1, not {self.seed}")
-        positive = ("steps", "rate", "max_side", "images_per_batch", "rois_per_image")
-        for name in positive:
-            if not getattr(self, name) > 0:
+        counts = ("steps", "images_per_batch", "rois_per_image", "keep_checkpoints")
+        for name in ("rate", "max_side", *counts):
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}: must be positive, not {getattr(self, name)}")
+        if any(step < 1 for step in self.decay_at):
+            raise InputError(f"decay_at: steps count from 1, not {list(self.decay_at)}")
         if not self.min_side or min(self.min_side) < 1 or max(self.min_side) > self.max_side:
             raise InputError(
                 f"min_side: needs values from 1 to max_side ({self.max_side}), "

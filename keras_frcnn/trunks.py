@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_frcnn.errors import InputError, did_you_mean
+
 
 @dataclass(frozen=True)
 class Trunk:
@@ -25,9 +27,28 @@ class Trunk:
     pixel_means: tuple[float, float, float] = (103.939, 116.779, 123.68)  # B, G, R
     pool_size: tuple[int, int] = (7, 7)  # cells of RoI pooling, height and width
     fc_units: tuple[int, int] = (4096, 4096)  # of fc6 and fc7
-    # Layers that are not fine-tuned when weights are loaded (paper section 4.5).
-    frozen: tuple[str, ...] = ()
+    # Its parts from the image on, by the names that `finetune_from` takes, and their layers.
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    # The first part that is fine-tuned when weights are loaded (paper section 4.5); None: all.
+    finetune_from: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)  # layer -> its name in weight files
+
+    def frozen(self, finetune_from: str | None = None) -> list[str]:
+        """The layers before `finetune_from`, the trunk's own by default: they are not trained.
+
+        Raises:
+            InputError: the trunk has no part of that name.
+        """
+        first = finetune_from or self.finetune_from
+        names = [*self.parts, "fc6"]
+        if first is None:
+            return []
+        if first not in names:
+            raise InputError(
+                f"finetune_from: {did_you_mean(first, names)}; the trunk's layers are "
+                + ", ".join(names)
+            )
+        return [layer for name in names[: names.index(first)] for layer in self.parts[name]]
 
 
 def _vgg16(images):
@@ -95,16 +116,22 @@ def _squeezenet(images):
     return fire(fire(x, 64, 256, "fire8"), 64, 256, "fire9")
 
 
-_FIRE = [
-    f"fire{i}_{part}" for i in range(2, 10) for part in ("squeeze1x1", "expand1x1", "expand3x3")
-]
+_FIRE = {
+    f"fire{i}": tuple(f"fire{i}_{part}" for part in ("squeeze1x1", "expand1x1", "expand3x3"))
+    for i in range(2, 10)
+}
 
 TRUNKS = {
     # Simonyan and Zisserman 2015, the paper's model L.
     "vgg16": Trunk(
         build=_vgg16,
         stride=16,
-        frozen=("block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"),
+        parts={
+            f"conv{block}_{i}": (f"block{block}_conv{i}",)  # the paper's name and Keras's
+            for block, convolutions in enumerate((2, 2, 3, 3, 3), 1)
+            for i in range(1, convolutions + 1)
+        },
+        finetune_from="conv3_1",
         renamed={"fc6": "fc1", "fc7": "fc2"},
     ),
     # Chatfield et al. 2014, the paper's model M: a tenth of VGG16's operations.
@@ -113,7 +140,8 @@ TRUNKS = {
         stride=16,
         pool_size=(6, 6),
         fc_units=(4096, 1024),
-        frozen=("conv1",),
+        parts={f"conv{i}": (f"conv{i}",) for i in range(1, 6)},
+        finetune_from="conv2",
     ),
     # Iandola et al. 2016, version 1.1: 0.7 million weights where VGG16 has 14.7 million.
     "squeezenet": Trunk(
@@ -121,7 +149,8 @@ TRUNKS = {
         stride=16,
         pixel_means=(104.0, 117.0, 123.0),
         fc_units=(1024, 1024),
-        frozen=("conv1",),
-        renamed={name: name.replace("_", "/") for name in _FIRE},
+        parts={"conv1": ("conv1",), **_FIRE},
+        finetune_from="fire2",
+        renamed={name: name.replace("_", "/") for names in _FIRE.values() for name in names},
     ),
 }

@@ -89,15 +89,16 @@ class Detector:
         size = scaled_size(image_size, self.min_side, self.max_side)
         rois = proposals * box_scale(image_size, size)
         distinct, index = distinct_rois(rois, self.model.get_layer("roi_pool").spatial_scale)
-        outputs = self.model(
-            {"images": scale_image(images, size, self.pixel_means), "rois": distinct},
-            training=False,
-        )
+        outputs = self.network(scale_image(images, size, self.pixel_means), distinct)
         probabilities = tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32))
         return (
             tf.gather(probabilities, index, batch_dims=1),
             tf.gather(outputs["bbox_pred"], index, batch_dims=1),
         )
+
+    def network(self, images, rois):
+        """The model's outputs for scaled images and RoIs in their pixels."""
+        return self.model({"images": images, "rois": rois}, training=False)
 
 
 def distinct_rois(rois: tf.Tensor, spatial_scale: float) -> tuple[tf.Tensor, tf.Tensor]:

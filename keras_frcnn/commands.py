@@ -6,21 +6,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_frcnn import data, pictures, runs, training
 from keras_frcnn.data.dataset import Dataset
-from keras_frcnn.data.images import open_image, read_image
-from keras_frcnn.detection import Detector
-from keras_frcnn.detections import Detections
+from keras_frcnn.data.images import open_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation, format_table, write_voc_results
-from keras_frcnn.evaluation import evaluate as voc_evaluate
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.settings import Settings
+from keras_frcnn.validation import evaluate_detector, known
 
 
 def proposals(args) -> None:
@@ -114,33 +111,15 @@ def bench(args) -> None:
     module.main(args.args)
 
 
-def evaluate_detector(
-    detector: Detector, dataset: Dataset, found: list[np.ndarray], metric: str = "area"
-) -> tuple[list[Detections], Evaluation]:
-    """Run a detector over a data set, with its proposals `found`, and evaluate it."""
-    detections = [
-        detector.detect(read_image(record.path, record.orientation), image_proposals)
-        for record, image_proposals in tqdm(
-            list(zip(dataset.images, found, strict=True)), desc="detecting", unit="image"
-        )
-    ]
-    return detections, voc_evaluate(detections, dataset, metric)
-
-
 def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
     """Write `metrics.json`."""
     content = {
         "data": dataset.name,
         "metric": result.metric,
-        "mAP": _known(result.mean_ap),
-        "AP": dict(zip(dataset.class_names, map(_known, result.ap), strict=True)),
+        "mAP": known(result.mean_ap),
+        "AP": dict(zip(dataset.class_names, map(known, result.ap), strict=True)),
     }
     runs.write_json(run / "metrics.json", content)
-
-
-def _known(ap: float) -> float | None:
-    """None, null in JSON, for the AP of a class without objects: JSON has no NaN."""
-    return None if np.isnan(ap) else float(ap)
 
 
 def _load_dataset(args, class_names=None) -> Dataset:

@@ -3,6 +3,9 @@
 RUN/config.json       the settings
 RUN/checkpoint.keras  model and optimizer, replaced as training goes on
 RUN/log.csv           losses and rate, a row for every 100 mini-batches
+RUN/tensorboard       the same and pictures, for TensorBoard
+RUN/validation.csv    mAP on the validation split, where there is one
+RUN/best.keras        the model of the highest of them; best.json says at which step
 RUN/metrics.json      the last evaluation
 """
 
@@ -13,7 +16,7 @@ from pathlib import Path
 import keras
 
 # For their registration: a checkpoint names these classes.
-from keras_frcnn import layers, losses, optimizer  # noqa: F401
+from keras_frcnn import layers, losses, metrics, optimizer  # noqa: F401
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import replacing
@@ -74,12 +77,15 @@ def load_detector(run: str | os.PathLike) -> tuple[Detector, Settings]:
     """The detector a run has trained so far, and the settings of the run."""
     run = Path(run)
     settings = load_settings(run)
-    spec = TRUNKS[settings.trunk]
-    detector = Detector(
-        load_checkpoint(run, settings),
-        spec.pixel_means,
+    return detector_of(load_checkpoint(run, settings), settings), settings
+
+
+def detector_of(model: keras.Model, settings: Settings) -> Detector:
+    """A detector around a model of `settings`, whose weights it shares."""
+    return Detector(
+        model,
+        TRUNKS[settings.trunk].pixel_means,
         # Trained at several scales, tested at the middle one.
         sorted(settings.min_side)[len(settings.min_side) // 2],
         settings.max_side,
     )
-    return detector, settings

@@ -15,6 +15,20 @@ def proposal_recall(
     `proposals` holds [P, 4] boxes an image, in the data set's order. Difficult objects are left
     out. Returns float64 [K], NaN for a class without objects.
     """
+    found, objects = _count_objects(proposals, dataset, iou_threshold)
+    return np.divide(found, objects, out=np.full_like(found, np.nan), where=objects > 0)
+
+
+def total_recall(
+    proposals: Sequence[np.ndarray], dataset: Dataset, iou_threshold: float = 0.5
+) -> float:
+    """The same share of the objects of all classes together; NaN without any."""
+    found, objects = _count_objects(proposals, dataset, iou_threshold)
+    return float(found.sum() / objects.sum()) if objects.any() else float("nan")
+
+
+def _count_objects(proposals, dataset, iou_threshold) -> tuple[np.ndarray, np.ndarray]:
+    """How many objects of each class are found, and how many there are, both [K]."""
     objects = np.zeros(len(dataset.class_names))
     found = np.zeros(len(dataset.class_names))
     for boxes, record in zip(proposals, dataset.images, strict=True):
@@ -23,7 +37,7 @@ def proposal_recall(
         hit = (_pairwise_iou(gt_boxes, boxes) >= iou_threshold).any(axis=1)
         np.add.at(objects, classes, 1)
         np.add.at(found, classes, hit)
-    return np.divide(found, objects, out=np.full_like(found, np.nan), where=objects > 0)
+    return found, objects
 
 
 def _pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:

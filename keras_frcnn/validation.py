@@ -1,0 +1,155 @@
+"""The mAP on a validation split while a model trains, and the best model kept."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from keras_frcnn.csv_log import CsvLog
+from keras_frcnn.curves import draw_precision_recall
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.images import read_image
+from keras_frcnn.detection import Detector
+from keras_frcnn.detections import Detections
+from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation import Evaluation, evaluate
+from keras_frcnn.events import EventFile
+from keras_frcnn.files import replacing
+from keras_frcnn.proposals.recall import total_recall
+from keras_frcnn.runs import write_json
+
+
+def evaluate_detector(
+    detector: Detector,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    metric: str = "area",
+    keep_bar: bool = True,
+) -> tuple[list[Detections], Evaluation]:
+    """Run a detector over a data set, with its proposals [P, 4] an image, and evaluate it."""
+    detections = [
+        detector.detect(read_image(record.path, record.orientation), image_proposals)
+        for record, image_proposals in tqdm(
+            list(zip(dataset.images, proposals, strict=True)),
+            desc="detecting",
+            unit="image",
+            leave=keep_bar,
+            disable=None,  # where there is no terminal
+        )
+    ]
+    return detections, evaluate(detections, dataset, metric)
+
+
+class Validation(keras.callbacks.Callback):
+    """Every so many steps and at the end: mAP on a validation split, and the best model kept.
+
+    RUN/validation.csv   step, mAP and AP of each class
+    RUN/best.keras       the model of the highest mAP so far, the first of equals
+    RUN/best.json        its step, mAP and AP, on which data and by which metric
+
+    Put it before the callback that saves checkpoints: a run that is killed during a validation
+    then resumes before it and does it again.
+
+    Args:
+        run: the run directory. A best model that is there already is one to surpass.
+        detector: around the model in training, whose weights it shares.
+        dataset, proposals: the validation split, float32 [P, 4] in pixels for each image.
+        every: steps between validations.
+        steps: mini-batches of the whole run.
+        metric: see `evaluate`.
+        events: for mAP, AP, proposal recall and precision-recall curves.
+
+    Raises:
+        InputError: the split has no object to find, or the best model is of another split or
+            metric and cannot be compared.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        detector: Detector,
+        dataset: Dataset,
+        proposals: Sequence[np.ndarray],
+        every: int,
+        steps: int,
+        metric: str,
+        events: EventFile,
+    ):
+        super().__init__()
+        if all(record.is_difficult.all() for record in dataset.images):
+            raise InputError(f"{dataset.name}: has no object to validate with")
+        self.run = run
+        self.detector = detector
+        self.dataset = dataset
+        self.proposals = proposals
+        self.every = every
+        self.steps = steps
+        self.metric = metric
+        self.events = events
+        self.log = CsvLog(run / "validation.csv")
+        self.best = load_best(run)
+        if self.best and (self.best["data"], self.best["metric"]) != (dataset.name, metric):
+            raise InputError(
+                f"{run}: its best model was chosen on {self.best['data']} by {self.best['metric']},"
+                f" not on {dataset.name} by {metric}; validate as before, or remove best.json"
+            )
+
+    def on_train_begin(self, logs=None):
+        """Forget validations that will be done again; note what the proposals allow."""
+        step = int(self.model.optimizer.iterations.numpy())
+        self.log.forget_after(step)
+        recall = total_recall(self.proposals, self.dataset)
+        self.events.scalars(step, {"validation/proposal_recall": recall})
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Validate when the time has come."""
+        step = int(self.model.optimizer.iterations.numpy())
+        if step % self.every == 0 or step == self.steps:
+            self.validate(step)
+
+    def validate(self, step: int) -> None:
+        """Evaluate the model and keep it if it is the best so far."""
+        _, result = evaluate_detector(
+            self.detector, self.dataset, self.proposals, self.metric, keep_bar=False
+        )
+        ap = {name: known(x) for name, x in zip(result.class_names, result.ap, strict=True)}
+        is_best = not self.best or result.mean_ap > self.best["mAP"]
+        if is_best:
+            with replacing(self.run / "best.keras") as partial:
+                self.model.save(partial)
+            self.best = {
+                "step": step,
+                "data": self.dataset.name,
+                "metric": self.metric,
+                "mAP": result.mean_ap,
+                "AP": ap,
+            }
+            write_json(self.run / "best.json", self.best)
+        self.log.append({"step": step, "mAP": result.mean_ap, **{f"AP {k}": ap[k] for k in ap}})
+        curves = {f"validation/AP/{name}": x for name, x in ap.items() if x is not None}
+        self.events.scalars(step, {"validation/mAP": result.mean_ap, **curves})
+        self.events.image(step, "validation/precision_recall", draw_precision_recall(result))
+        self.events.flush()
+        best = "the best so far" if is_best else f"best: {self.best['mAP']:.4f}"
+        # Over a progress bar, if there is one.
+        tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
+
+
+def load_best(run: Path) -> dict | None:
+    """What `best.json` says of the best model of a run; None where there is none."""
+    path = run / "best.json"
+    if not path.is_file():
+        return None
+    try:
+        best = json.loads(path.read_text("utf-8"))
+        return {key: best[key] for key in ("step", "data", "metric", "mAP", "AP")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as the record of the best model") from error
+
+
+def known(ap: float) -> float | None:
+    """None, null in JSON, for the AP of a class without objects: JSON has no NaN."""
+    return None if np.isnan(ap) else float(ap)

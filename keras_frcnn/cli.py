@@ -5,10 +5,11 @@ What they do is in `keras_frcnn.commands`, in functions of the same names.
 
 import argparse
 import os
+import signal
 import sys
 
 from keras_frcnn import __version__
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, Interrupted
 
 DATA_HELP = (
     "data set: a folder in VOC format, a Pascal VOC year from TensorFlow Datasets (voc/2007, "
@@ -29,9 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"keras-frcnn {args.command}: {error}", file=sys.stderr)
         return 2
+    except Interrupted as interrupted:
+        print(f"keras-frcnn {args.command}: {interrupted}", file=sys.stderr)
+        return 128 + interrupted.number
     except KeyboardInterrupt:
         print(f"keras-frcnn {args.command}: interrupted", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -187,6 +191,25 @@ def _add_training(sub) -> None:
     )
     sub.add_argument(
         "--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)"
+    )
+    _add_validation(sub)
+
+
+def _add_validation(sub) -> None:
+    sub.add_argument(
+        "--validate",
+        metavar="SPLIT",
+        help="split to compute the mAP of while training; the best model is kept as RUN/best.keras",
+    )
+    sub.add_argument("--validate-data", metavar="DATA", help="its data set (default: --data)")
+    sub.add_argument(
+        "--validate-proposals", metavar="FILE", help="its proposals, as --proposals takes them"
+    )
+    sub.add_argument(
+        "--validate-every",
+        type=int,
+        default=1000,
+        help="steps between validations, and between pictures for TensorBoard (%(default)s)",
     )
 
 

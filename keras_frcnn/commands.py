@@ -1,5 +1,6 @@
 """What the sub-commands of `keras-frcnn` do; `keras_frcnn.cli` describes their arguments."""
 
+import argparse
 import dataclasses
 import importlib
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn import data, pictures, runs, training
+from keras_frcnn.curves import draw_precision_recall
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import open_image
 from keras_frcnn.errors import InputError
@@ -46,20 +48,33 @@ def train(args) -> None:
         settings = Settings(args.data, args.split or "", dataset.class_names, **_chosen(args))
     # Before the search for proposals, which takes a while.
     training.check_run(run, settings, args.resume)
+    validation = _validation(args, settings)
     found = _find(args, dataset)
-    model = training.train(run, dataset, found, settings, args.resume, args.checkpoint_every)
+    model = training.train(
+        run,
+        dataset,
+        found,
+        settings,
+        args.resume,
+        args.checkpoint_every,
+        validation,
+        args.validate_every,
+        _metric(args.validate_data or settings.data),
+    )
     print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
 
 
 def evaluate(args) -> None:
-    """Print and save per-class AP and mAP of a run on a split."""
+    """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
     detector, settings = runs.load_detector(run)
     dataset = _load_dataset(args, settings.class_names)  # in the order of the run's labels
     found = _find(args, dataset)
-    metric = args.metric or ("11point" if args.data.startswith("voc/2007") else "area")
+    metric = args.metric or _metric(args.data)
     detections, result = evaluate_detector(detector, dataset, found, metric)
     print(format_table(result))
+    with replacing(run / "precision_recall.png") as partial:
+        draw_precision_recall(result).save(partial)
     if args.voc_results:
         write_voc_results(args.voc_results, detections, dataset)
     save_metrics(run, dataset, result)
@@ -129,6 +144,26 @@ def _load_dataset(args, class_names=None) -> Dataset:
     for line in dataset.warnings:
         print(f"skipped: {line}", file=sys.stderr)
     return dataset
+
+
+def _validation(args, settings: Settings) -> tuple[Dataset, list[np.ndarray]] | None:
+    """The data set to validate with and its proposals, if the user asked for one."""
+    if args.validate is None and args.validate_data is None:
+        return None
+    options = {
+        "data": args.validate_data or settings.data,
+        "split": args.validate,
+        "classes": None,
+        "proposals": args.validate_proposals,
+    }
+    args = argparse.Namespace(**{**vars(args), **options})
+    dataset = _load_dataset(args, settings.class_names)
+    return dataset, _find(args, dataset)
+
+
+def _metric(data: str) -> str:
+    """The metric a data set is evaluated with by default: that of its year's challenge."""
+    return "11point" if data.startswith("voc/2007") else "area"
 
 
 def _find(args, dataset: Dataset) -> list[np.ndarray]:

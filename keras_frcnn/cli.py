@@ -9,6 +9,7 @@ import signal
 import sys
 
 from keras_frcnn import __version__
+from keras_frcnn.cli_training import add_training
 from keras_frcnn.errors import InputError, Interrupted
 
 DATA_HELP = (
@@ -72,9 +73,16 @@ def _parser() -> argparse.ArgumentParser:
         "train a detector; finds missing proposals first",
         "keras-frcnn train --data photos/ --split trainval --out runs/photos",
     )
-    _add_data(sub)
+    _add_data(sub, required=False)
     _add_proposals(sub)
-    _add_training(sub)
+    add_training(sub)
+
+    sub = command(
+        "recipes",
+        "list the recipes, or show one with its settings, result and time",
+        "keras-frcnn recipes vgg16-voc07",
+    )
+    sub.add_argument("name", metavar="NAME", nargs="?", help="the recipe to show")
 
     sub = command(
         "evaluate",
@@ -82,13 +90,13 @@ def _parser() -> argparse.ArgumentParser:
         "keras-frcnn evaluate runs/photos --data photos/ --split test",
     )
     sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
-    _add_data(sub, classes=False)
+    _add_data(sub, classes=False, required=False)
     _add_proposals(sub)
     sub.add_argument(
         "--metric",
         choices=("area", "11point"),
         help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
-        "default: 11point for voc/2007, else area",
+        "default: the recipe's, else 11point for voc/2007 and area for others",
     )
     sub.add_argument("--voc-results", metavar="DIR", help="also write the devkit's result files")
 
@@ -122,13 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _integers(text: str) -> tuple[int, ...]:
-    """The type of options that take numbers separated by commas."""
-    return tuple(int(value) for value in text.split(","))
-
-
-def _add_data(sub, classes=True) -> None:
-    sub.add_argument("--data", required=True, help=DATA_HELP)
+def _add_data(sub, classes=True, required=True) -> None:
+    sub.add_argument(
+        "--data",
+        required=required,
+        help=DATA_HELP + ("" if required else "; default: the recipe's"),
+    )
     sub.add_argument(
         "--split",
         help="split, such as trainval or test; unions of TFDS splits are written into --data: "
@@ -145,8 +152,7 @@ def _add_proposals(sub, imported=True) -> None:
     sub.add_argument(
         "--search",
         choices=("fast", "quality"),
-        default="fast",
-        help="mode of selective search (%(default)s)",
+        help="mode of selective search (the recipe's, else fast)",
     )
     if imported:
         sub.add_argument(
@@ -157,60 +163,6 @@ def _add_proposals(sub, imported=True) -> None:
         sub.add_argument(
             "--processes", type=int, help="processes for the search (default: all cores)"
         )
-
-
-def _add_training(sub) -> None:
-    sub.add_argument("--out", required=True, metavar="RUN", help="run directory to make")
-    sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    sub.add_argument("--trunk", help="vgg16 (default), vgg_cnn_m_1024 or squeezenet")
-    sub.add_argument(
-        "--weights",
-        help="pretrained weights: imagenet (vgg16 only, downloaded), an HDF5 file, or none for "
-        "random ones (default: imagenet for vgg16, none for the others)",
-    )
-    sub.add_argument("--steps", type=int, help="mini-batches (paper: 40000)")
-    sub.add_argument("--rate", type=float, help="learning rate (paper: 0.001)")
-    sub.add_argument(
-        "--decay-at", type=_integers, help="steps at which the rate drops tenfold (paper: 30000)"
-    )
-    sub.add_argument("--warmup", type=int, help="steps over which the rate rises from 0 (0)")
-    sub.add_argument("--l2", type=float, help="weight decay (paper: 0.0005)")
-    sub.add_argument("--dropout", type=float, help="rate after fc6 and fc7 (0.5)")
-    sub.add_argument("--fc-units", type=_integers, help="units of fc6,fc7 (4096,4096 for vgg16)")
-    sub.add_argument(
-        "--min-side",
-        type=_integers,
-        help="shorter side of scaled images in pixels (600); several, separated by commas, for "
-        "multi-scale training",
-    )
-    sub.add_argument("--max-side", type=int, help="longer side at most (1000)")
-    sub.add_argument("--rois-per-image", type=int, help="RoIs sampled from an image (64)")
-    sub.add_argument("--seed", type=int, help="of weights, order, flips and sampling (0)")
-    sub.add_argument(
-        "--precision", choices=("float32", "mixed_bfloat16"), help="default: by processor"
-    )
-    sub.add_argument(
-        "--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)"
-    )
-    _add_validation(sub)
-
-
-def _add_validation(sub) -> None:
-    sub.add_argument(
-        "--validate",
-        metavar="SPLIT",
-        help="split to compute the mAP of while training; the best model is kept as RUN/best.keras",
-    )
-    sub.add_argument("--validate-data", metavar="DATA", help="its data set (default: --data)")
-    sub.add_argument(
-        "--validate-proposals", metavar="FILE", help="its proposals, as --proposals takes them"
-    )
-    sub.add_argument(
-        "--validate-every",
-        type=int,
-        default=1000,
-        help="steps between validations, and between pictures for TensorBoard (%(default)s)",
-    )
 
 
 if __name__ == "__main__":

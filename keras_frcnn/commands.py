@@ -15,9 +15,12 @@ from keras_frcnn.data.images import open_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation, format_table, write_voc_results
 from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.overrides import KEYS, format_value
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
+from keras_frcnn.recipes import RECIPES, Recipe, describe_recipe, load_recipe, recipe_of
+from keras_frcnn.resolve import resolve
 from keras_frcnn.settings import Settings
 from keras_frcnn.validation import evaluate_detector, known
 
@@ -33,23 +36,24 @@ def proposals(args) -> None:
 def train(args) -> None:
     """Train a detector in a run directory."""
     run = Path(args.out)
-    dataset = _load_dataset(args)
-    if args.resume:
-        saved = runs.load_settings(run)
-        if saved.class_names != dataset.class_names:
-            raise InputError(
-                f"{run} was trained on the classes {', '.join(saved.class_names)}; {dataset.name} "
-                f"has {', '.join(dataset.class_names)}"
-            )
-        settings = dataclasses.replace(
-            saved, data=args.data, split=args.split or "", **_given(args)
+    resolved = resolve(args)
+    settings, recipe = resolved.settings, resolved.recipe
+    # Named again, the data set must have the run's classes by itself.
+    class_names = settings.class_names if args.resume and not args.data else None
+    args.data, args.split = settings.data, settings.split or None
+    dataset = _load_dataset(args, class_names)
+    if not args.resume:
+        settings = dataclasses.replace(settings, class_names=dataset.class_names)
+    elif settings.class_names != dataset.class_names:
+        raise InputError(
+            f"{run} was trained on the classes {', '.join(settings.class_names)}; {dataset.name} "
+            f"has {', '.join(dataset.class_names)}"
         )
-    else:
-        settings = Settings(args.data, args.split or "", dataset.class_names, **_chosen(args))
     # Before the search for proposals, which takes a while.
     training.check_run(run, settings, args.resume)
-    validation = _validation(args, settings)
-    found = _find(args, dataset)
+    print(resolved.report())
+    validation = _validation(args, settings, recipe)
+    found = _find(args, dataset, recipe)
     model = training.train(
         run,
         dataset,
@@ -59,7 +63,9 @@ def train(args) -> None:
         args.checkpoint_every,
         validation,
         args.validate_every,
-        _metric(args.validate_data or settings.data),
+        _metric(args.validate_data)
+        if args.validate_data
+        else _metric(settings.data, _of_its_data(recipe, settings)),
     )
     print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
 
@@ -68,9 +74,15 @@ def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
     detector, settings = runs.load_detector(run)
+    recipe = recipe_of(settings)
+    tested = None if args.data else _of_its_data(recipe, settings)
+    if tested:
+        args.data, args.split = tested.test_data, args.split or tested.test_split
+    elif not args.data:
+        raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     dataset = _load_dataset(args, settings.class_names)  # in the order of the run's labels
-    found = _find(args, dataset)
-    metric = args.metric or _metric(args.data)
+    found = _find(args, dataset, recipe)
+    metric = args.metric or _metric(args.data, tested)
     detections, result = evaluate_detector(detector, dataset, found, metric)
     print(format_table(result))
     with replacing(run / "precision_recall.png") as partial:
@@ -85,7 +97,7 @@ def detect(args) -> None:
     detector, settings = runs.load_detector(args.run_dir)
     out = Path(args.out)
     make_folder(out)
-    search = SelectiveSearch(mode=args.search)
+    search = _search(args)
     listed = {}
     taken = {Path(name).resolve() for name in args.images}  # never draw over an original
     try:
@@ -111,6 +123,18 @@ def export(args) -> None:
 
     detector, settings = runs.load_detector(args.run_dir)
     print(f"exported to {export_saved_model(detector, settings.class_names, args.to)}")
+
+
+def recipes(args) -> None:
+    """List the recipes, or show one: its docstring and all its settings."""
+    if args.name is None:
+        width = max(map(len, RECIPES))
+        for name in RECIPES:
+            print(f"{name:{width}}  {describe_recipe(name).splitlines()[0]}")
+        return
+    settings = load_recipe(args.name).settings
+    values = [f"    {key}={format_value(getattr(settings, key))}" for key in KEYS]
+    print("\n".join([describe_recipe(args.name), "\nSettings, as --set takes them:\n", *values]))
 
 
 def demo(args) -> None:
@@ -146,7 +170,9 @@ def _load_dataset(args, class_names=None) -> Dataset:
     return dataset
 
 
-def _validation(args, settings: Settings) -> tuple[Dataset, list[np.ndarray]] | None:
+def _validation(
+    args, settings: Settings, recipe: Recipe | None
+) -> tuple[Dataset, list[np.ndarray]] | None:
     """The data set to validate with and its proposals, if the user asked for one."""
     if args.validate is None and args.validate_data is None:
         return None
@@ -158,32 +184,29 @@ def _validation(args, settings: Settings) -> tuple[Dataset, list[np.ndarray]] | 
     }
     args = argparse.Namespace(**{**vars(args), **options})
     dataset = _load_dataset(args, settings.class_names)
-    return dataset, _find(args, dataset)
+    return dataset, _find(args, dataset, recipe)
 
 
-def _metric(data: str) -> str:
-    """The metric a data set is evaluated with by default: that of its year's challenge."""
+def _search(args, recipe: Recipe | None = None) -> SelectiveSearch:
+    """The search the user asked for, else the recipe's."""
+    if args.search or recipe is None:
+        return SelectiveSearch(mode=args.search or "fast")
+    return recipe.search
+
+
+def _of_its_data(recipe: Recipe | None, settings: Settings) -> Recipe | None:
+    """The recipe, if the training is on its own data set: then it knows metric and test data."""
+    return recipe if recipe and settings.data == recipe.settings.data else None
+
+
+def _metric(data: str, recipe: Recipe | None = None) -> str:
+    """The recipe's metric, else that of the challenge of the data set's year."""
+    if recipe:
+        return recipe.metric
     return "11point" if data.startswith("voc/2007") else "area"
 
 
-def _find(args, dataset: Dataset) -> list[np.ndarray]:
+def _find(args, dataset: Dataset, recipe: Recipe | None = None) -> list[np.ndarray]:
     if args.proposals:
         return load_proposals(args.proposals, dataset)
-    return find_proposals(dataset, SelectiveSearch(mode=args.search), processes=args.processes)
-
-
-def _given(args) -> dict:
-    """The training settings that the user spelled out."""
-    names = {f.name for f in dataclasses.fields(Settings)} - {"data", "split", "class_names"}
-    given = {k: v for k, v in vars(args).items() if k in names and v is not None}
-    if given.get("weights") == "none":
-        given["weights"] = None
-    return given
-
-
-def _chosen(args) -> dict:
-    """The settings of a new run: what the user spelled out, and pretrained weights if possible."""
-    chosen = _given(args)
-    if args.weights is None and chosen.get("trunk", "vgg16") == "vgg16":
-        chosen["weights"] = "imagenet"
-    return chosen
+    return find_proposals(dataset, _search(args, recipe), processes=args.processes)

@@ -14,9 +14,9 @@ class InputError(ValueError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """For messages about a name that does not exist: "'x' is unknown, did you mean 'y'?"."""
+    """For messages about a name that does not exist: "'x' is unknown, the nearest is 'y'"."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{name!r} is unknown" + (f", did you mean {close[0]!r}?" if close else "")
+    return f"{name!r} is unknown" + (f", the nearest is {close[0]!r}" if close else "")
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,0 +1,50 @@
+"""Recipes: complete settings of a training, a Python file each, by name.
+
+The docstring of a recipe's module has the exact command, the result to expect and the time.
+"""
+
+import importlib
+import inspect
+
+from keras_frcnn.errors import InputError, did_you_mean
+from keras_frcnn.recipes.recipe import Recipe
+from keras_frcnn.settings import Settings
+
+__all__ = ["RECIPES", "Recipe", "describe_recipe", "load_recipe", "recipe_of"]
+
+# Not every name can be that of a Python module.
+_MODULES = {
+    "vgg16-voc07": "vgg16_voc07",
+    "vgg16-voc07+12": "vgg16_voc07_12",
+    "vgg16-voc07++12": "vgg16_voc07_test_12",
+    "vgg16-voc07-multiscale": "vgg16_voc07_multiscale",
+    "vgg16-bccd": "vgg16_bccd",
+    "squeezenet-voc07-subset": "squeezenet_voc07_subset",
+}
+RECIPES = tuple(_MODULES)
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        InputError: there is none; the nearest name is given.
+    """
+    return _module(name).RECIPE
+
+
+def describe_recipe(name: str) -> str:
+    """What a recipe says of itself: a line, then command, result and time; errors as there."""
+    return inspect.getdoc(_module(name))
+
+
+def recipe_of(settings: Settings) -> Recipe | None:
+    """The recipe a run began with; None for none, or one that this version does not have."""
+    return load_recipe(settings.recipe) if settings.recipe in RECIPES else None
+
+
+def _module(name: str):
+    if name not in _MODULES:
+        names = ", ".join(RECIPES)
+        raise InputError(f"recipe {did_you_mean(name, RECIPES)}; the recipes are {names}")
+    return importlib.import_module(f"{__name__}.{_MODULES[name]}")

@@ -1,15 +1,13 @@
-"""Keras callbacks of a training run: the rate's schedule, when to stop, log and checkpoints."""
+"""Keras callbacks of a training run: the rate's schedule, dropout masks, divergence and log."""
 
-import csv
 import math
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_frcnn.csv_log import CsvLog
 from keras_frcnn.errors import InputError
-from keras_frcnn.files import replacing
 
 
 def _step(model: keras.Model) -> int:
@@ -56,89 +54,77 @@ class StepDecay(keras.callbacks.Callback):
         logs["learning_rate"] = self.rate_at(logs["step"] - 1)
 
 
-class StopAtStep(keras.callbacks.Callback):
-    """End training after mini-batch `step`, counted over the whole life of the optimizer."""
+class DropoutMasks(keras.callbacks.Callback):
+    """Make the dropout masks of a mini-batch a function of (seed, step, device).
 
-    def __init__(self, step: int):
+    Keras saves no random state: without this a resumed run would draw other masks than an
+    uninterrupted one.
+    """
+
+    def __init__(self, seed: int):
         super().__init__()
-        self.step = step
+        self.seed = seed
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Stop when the time has come."""
-        if _step(self.model) >= self.step:
-            self.model.stop_training = True
+    def on_train_begin(self, logs=None):
+        """Find the layers that drop."""
+        self._states = [
+            self.model.distribute_strategy.experimental_local_results(
+                layer.seed_generator.state.value
+            )
+            for layer in self.model.layers
+            if isinstance(layer, keras.layers.Dropout) and layer.rate
+        ]
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Set the random state of each layer on each device."""
+        step = _step(self.model)
+        for i, replicas in enumerate(self._states):
+            for replica, state in enumerate(replicas):
+                state.assign([self.seed + i, step * len(replicas) + replica])
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """End training by an error when the loss is no longer a number, before it is saved."""
+    """End training by an error when the loss is no longer a number, before it is saved.
+
+    Args:
+        filenames: gives the images of mini-batch n, counted from 0.
+    """
+
+    def __init__(self, filenames: Callable[[int], Sequence[str]]):
+        super().__init__()
+        self.filenames = filenames
 
     def on_train_batch_end(self, batch, logs=None):
         """Look at the loss of the batch."""
         if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"the loss is {logs['loss']} at step {_step(self.model)}: the training has "
-                "diverged. Train anew, with a lower --rate or with --warmup, into another --out"
-            )
+            raise self.error(f"the loss is {logs['loss']}")
+
+    def error(self, what: str) -> InputError:
+        """The error that names the step and its images."""
+        step = _step(self.model)
+        return InputError(
+            f"{what} at step {step} (images: {', '.join(self.filenames(step - 1))}): the training "
+            "has diverged. Train anew, with a lower --rate or with --warmup, into another --out"
+        )
 
 
 class Log(keras.callbacks.Callback):
-    """Keep the means of each epoch in a CSV file: step, learning_rate, loss and its parts.
+    """Keep the log of each epoch in a CSV file: step, learning_rate, loss and its parts.
 
-    Keras's own `CSVLogger` adds a column of NA for the validation of each.
+    The losses are means over the epoch. Keras's own `CSVLogger` adds a column of NA for the
+    validation of each.
     """
 
     def __init__(self, path: str | os.PathLike):
         super().__init__()
-        self.path = Path(path)
+        self.log = CsvLog(path)
 
     def on_epoch_end(self, epoch, logs=None):
         """Write a row; `StepDecay`, earlier in the list, has put step and rate into it."""
-        rows = self._rows()
         columns = ["step", "learning_rate", "loss"]
         columns += sorted(logs.keys() - set(columns))
-        self._write([*rows, {column: logs[column] for column in columns}])
+        self.log.append({column: logs[column] for column in columns})
 
     def forget_after(self, step: int) -> None:
         """Drop the rows of later steps: a run that resumes will do these again."""
-        self._write([row for row in self._rows() if int(row["step"]) <= step])
-
-    def _rows(self) -> list[dict]:
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    def _write(self, rows: list[dict]) -> None:
-        with replacing(self.path) as partial, partial.open("w", newline="") as file:
-            if rows:
-                writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Save model and optimizer every `every` mini-batches and at the end.
-
-    The file is written beside the old one and then takes its place: an interrupted write leaves
-    the old checkpoint as it was.
-    """
-
-    def __init__(self, path: str | os.PathLike, every: int):
-        super().__init__()
-        self.path = Path(path)
-        self.every = every
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Save when the time has come."""
-        if _step(self.model) % self.every == 0:
-            self.save()
-
-    def on_train_end(self, logs=None):
-        """Save the final state."""
-        if _step(self.model) % self.every:
-            self.save()
-
-    def save(self):
-        """Write the checkpoint."""
-        with replacing(self.path) as partial:
-            self.model.save(partial)
+        self.log.forget_after(step)

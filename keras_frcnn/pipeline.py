@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.preprocessing import box_scale, scale_image, scaled_size
@@ -50,9 +50,7 @@ def training_dataset(
     Raises:
         InputError: no image has a usable object.
     """
-    usable = [i for i, r in enumerate(dataset.images) if not r.is_difficult.all()]
-    if not usable:
-        raise InputError(f"{dataset.name}: no image has an object that is not difficult")
+    usable = _usable(dataset)
     records = [dataset.images[i] for i in usable]
     paths = tf.constant([r.path for r in records])
     orientations = tf.constant([r.orientation for r in records])
@@ -62,27 +60,26 @@ def training_dataset(
     min_sides = tf.constant(np.atleast_1d(min_side), tf.int32)
 
     def example(i):
-        epoch, position = i // len(records), i % len(records)
-        k = tf.random.experimental.index_shuffle(
-            position, tf.cast(tf.stack([seed, epoch]), tf.int64), len(records) - 1
-        )
+        k = _shuffled(i, seed, len(records))
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
         image = decode_image(tf.io.read_file(paths[k]), orientations[k])
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
+        original = tf.shape(image)[:2]
 
         draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)
-        size = scaled_size(tf.shape(image)[:2], min_sides[draw], max_side)
-        scale = box_scale(tf.shape(image)[:2], size)
+        size = scaled_size(original, min_sides[draw], max_side)
         image = scale_image(image, size, pixel_means)
-        rois, gt_boxes = rois * scale, gt_boxes * scale
 
         if tf.random.stateless_uniform([], seeds[1]) < 0.5:
-            width = tf.cast(size[1], tf.float32)
+            width = tf.cast(original[1], tf.float32)
             image = image[:, ::-1]
             rois = box_ops.flip_horizontally(rois, width)
             gt_boxes = box_ops.flip_horizontally(gt_boxes, width)
 
+        # Sampled before they are scaled: neither IoU nor targets depend on the scale, but its
+        # rounding would move a proposal of IoU 0.5 to one side or the other.
         rois, labels, targets = sample_rois(rois, gt_boxes, gt_classes, seeds[2], rois_per_image)
+        rois *= box_scale(original, size)
         return (
             {"images": image, "rois": rois},
             {
@@ -94,6 +91,34 @@ def training_dataset(
     indices = tf.data.Dataset.range(start * images_per_batch, np.iinfo(np.int64).max)
     examples = indices.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
+
+
+def batch_records(
+    dataset: Dataset, batch: int, seed: int = 0, images_per_batch: int = 2
+) -> list[ImageRecord]:
+    """The images that `training_dataset` puts into mini-batch number `batch`, in order."""
+    usable = _usable(dataset)
+    examples = range(batch * images_per_batch, (batch + 1) * images_per_batch)
+    return [
+        dataset.images[usable[int(_shuffled(tf.constant(i, tf.int64), seed, len(usable)))]]
+        for i in examples
+    ]
+
+
+def _usable(dataset: Dataset) -> list[int]:
+    """The indices of the images that have an object to train on."""
+    usable = [i for i, r in enumerate(dataset.images) if not r.is_difficult.all()]
+    if not usable:
+        raise InputError(f"{dataset.name}: no image has an object that is not difficult")
+    return usable
+
+
+def _shuffled(i: tf.Tensor, seed: int, count: int) -> tf.Tensor:
+    """Which of `count` images example i shows: every pass has its own order."""
+    epoch, position = i // count, i % count
+    # Not `index_shuffle`: of the orders of 50 images it knows but 256.
+    key = tf.random.fold_in(tf.constant([seed, 1], tf.int64), epoch)
+    return tf.argsort(tf.random.stateless_uniform([count], key))[position]
 
 
 def _ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:

@@ -1,7 +1,7 @@
 """Run directories: what a training leaves behind and what the other commands read.
 
 RUN/config.json       the settings
-RUN/checkpoint.keras  model and optimizer, replaced as training goes on
+RUN/checkpoints       model and optimizer, the newest few (`keras_frcnn.checkpoints`)
 RUN/log.csv           losses and rate, a row for every 100 mini-batches
 RUN/tensorboard       the same and pictures, for TensorBoard
 RUN/validation.csv    mAP on the validation split, where there is one
@@ -9,14 +9,17 @@ RUN/best.keras        the model of the highest of them; best.json says at which 
 RUN/metrics.json      the last evaluation
 """
 
+import itertools
 import json
 import os
+import sys
 from pathlib import Path
 
 import keras
 
 # For their registration: a checkpoint names these classes.
 from keras_frcnn import layers, losses, metrics, optimizer  # noqa: F401
+from keras_frcnn.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import replacing
@@ -52,18 +55,27 @@ def load_settings(run: Path) -> Settings:
 
 
 def load_checkpoint(run: Path, settings: Settings, compile: bool = False) -> keras.Model:
-    """Load `checkpoint.keras`; with `compile` the optimizer's state as well.
+    """Load the newest checkpoint; with `compile` the optimizer's state as well.
+
+    A damaged one is passed over with a warning, for the one before.
 
     Raises:
-        InputError: there is none, it is damaged, or it is not the model of `settings`.
+        InputError: there is none, all are damaged, or it is not the model of `settings`.
     """
-    path = run / "checkpoint.keras"
-    if not path.is_file():
+    paths = checkpoint_paths(run)
+    if not paths:
         raise InputError(f"{run}: no checkpoint yet; train first (keras-frcnn train --out {run})")
-    try:
-        model = keras.saving.load_model(path, compile=compile)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: cannot be loaded as a model: {error}") from error
+    for path, older in itertools.zip_longest(paths, paths[1:]):
+        try:
+            return _checked(path, read_checkpoint(path, compile), settings)
+        except DamagedCheckpoint as error:
+            if older is None:
+                raise
+            print(f"{error}; taking {older.name} instead", file=sys.stderr)
+
+
+def _checked(path: Path, model: keras.Model, settings: Settings) -> keras.Model:
+    """The model, if it is that of `settings`."""
     is_trunk = model.name == model_name(settings.trunk)
     if not is_trunk or model.output["bbox_pred"].shape[2] != len(settings.class_names):
         raise InputError(

@@ -1,33 +1,45 @@
 """Training: builds or resumes the model of a run and fits it with Keras."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from keras_frcnn.callbacks import Checkpoint, Log, StepDecay, StopAtStep, StopOnNaN
+from keras_frcnn.callbacks import DropoutMasks, Log, StepDecay, StopOnNaN
+from keras_frcnn.checkpoints import (
+    checkpoint_paths,
+    is_finite,
+    remove_leftovers,
+    restore_means,
+    save_checkpoint,
+)
 from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.images import read_image
+from keras_frcnn.devices import distribution
 from keras_frcnn.errors import InputError
 from keras_frcnn.events import EventFile, EventLog
 from keras_frcnn.files import make_folder
+from keras_frcnn.fine_tuning import TrainedDetector
+from keras_frcnn.interrupts import Interrupts
 from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.metrics import ForegroundShare
 from keras_frcnn.model import fast_rcnn
 from keras_frcnn.optimizer import SGD
-from keras_frcnn.pipeline import training_dataset
+from keras_frcnn.pipeline import batch_records, training_dataset
 from keras_frcnn.progress import Progress
 from keras_frcnn.proposals.recall import total_recall
 from keras_frcnn.runs import detector_of, load_checkpoint, load_settings, save_settings
 from keras_frcnn.settings import Settings
 from keras_frcnn.stage_pictures import StagePictures
 from keras_frcnn.statistics import TrainingStatistics
+from keras_frcnn.steps import StepCallbacks
 from keras_frcnn.targets import target_statistics
 from keras_frcnn.trunks import TRUNKS
 from keras_frcnn.validation import Validation
 
-LOG_EVERY = 100  # mini-batches: the length of what Keras calls an epoch
+LOG_EVERY = 100  # mini-batches: the length of what the callbacks call an epoch
 
 
 def train(
@@ -40,36 +52,49 @@ def train(
     validation: tuple[Dataset, Sequence[np.ndarray]] | None = None,
     validate_every: int = 1000,
     metric: str = "area",
+    devices: str | None = None,
 ) -> keras.Model:
     """Train in the run directory `run` until `settings.steps` mini-batches are done.
 
     Args:
         proposals: float32 [P, 4] in pixels for each image of `dataset`.
-        resume: go on from the run's checkpoint, from the beginning where it has none yet; only
-            `steps` may differ from the run's settings.
+        resume: go on from the run's newest checkpoint, from the beginning where it has none yet;
+            only `Settings.FREE_ON_RESUME` may differ from the run's settings.
         checkpoint_every: mini-batches between checkpoints.
         validation: another data set and its proposals, to watch the mAP of and to choose the best
             model by (`Validation`).
         validate_every: mini-batches between validations, and between pictures for TensorBoard,
             which are of the training set where there is no `validation`.
         metric: of the mAP, see `evaluation.evaluate`.
+        devices: that share each mini-batch, see `devices.distribution`.
+
+    With `settings.deterministic` a run that was stopped or killed at any moment and resumed ends
+    with the same bits as one that was not. It switches on TensorFlow's op determinism, for the
+    whole process.
 
     Returns:
-        The trained, compiled model; the same is in `run/checkpoint.keras`.
+        The trained, compiled model; the same is in the run's newest checkpoint.
 
     Raises:
-        InputError: the run exists and `resume` is not given, or was made with other settings.
+        InputError: the run exists and `resume` is not given, or was made with other settings; or
+            training cannot go on: it has diverged, an image cannot be read any more, the disk
+            cannot be written. The run's checkpoints stay as they were.
+        Interrupted: SIGINT or SIGTERM came; the state after the last step is saved.
     """
     for name, every in (("checkpoint", checkpoint_every), ("validate", validate_every)):
         if every < 1:
             raise InputError(f"{name}_every: must be at least 1, not {every}")
     check_run(run, settings, resume)
     make_folder(run)
-    if (run / "checkpoint.keras").exists():
-        model = load_checkpoint(run, settings, compile=True)
-    else:
-        keras.utils.set_random_seed(settings.seed)
-        model = build_and_compile(dataset, proposals, settings)
+    remove_leftovers(run)
+    keras.utils.set_random_seed(settings.seed)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    with distribution(devices, settings.images_per_batch).scope():
+        if checkpoint_paths(run):
+            model = load_checkpoint(run, settings, compile=True)
+        else:
+            model = build_and_compile(dataset, proposals, settings)
     save_settings(run, settings)
 
     start = int(model.optimizer.iterations.numpy())
@@ -88,17 +113,26 @@ def train(
         settings.rois_per_image,
         start,
     )
-    # Keras saves no random state: without this a resumed run would repeat the first masks.
-    for i, layer in enumerate(model.layers):
-        if isinstance(layer, keras.layers.Dropout) and layer.rate:
-            layer.seed_generator.state.assign([settings.seed + i, start])
-    first_epoch = start // LOG_EVERY
+
+    def records(step):  # of mini-batch number `step`, counted from 0
+        return batch_records(dataset, step, settings.seed, settings.images_per_batch)
+
+    nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
+    interrupts = Interrupts()
+
+    def after_step(step):
+        model.stop_training = interrupts.received is not None
+        if model.stop_training or step % checkpoint_every == 0 or step == settings.steps:
+            if not is_finite(model):
+                raise nan_guard.error("weights or momentum are not finite")
+            save_checkpoint(run, model, settings.keep_checkpoints)
+
     detector = detector_of(model, settings)
     with EventFile(run / "tensorboard", start) as events:
         callbacks = [
             StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
-            StopOnNaN(),
-            StopAtStep(settings.steps),
+            DropoutMasks(settings.seed),
+            nan_guard,
             TrainingStatistics(settings.steps, total_recall(proposals, dataset)),
         ]
         if validation:
@@ -117,21 +151,45 @@ def train(
                 events,
                 "validation/stages" if validation else "training/stages",
             ),
-            Checkpoint(run / "checkpoint.keras", checkpoint_every),
             log,
             EventLog(events),
             Progress(settings.steps, settings.images_per_batch),
         ]
-        model.fit(
-            batches,
-            shuffle=False,  # `batches` comes shuffled
-            steps_per_epoch=LOG_EVERY,
-            initial_epoch=first_epoch,
-            epochs=first_epoch + math.ceil((settings.steps - start) / LOG_EVERY),
-            callbacks=callbacks,
-            verbose=0,  # `Progress` counts over the whole run
+        callbacks = StepCallbacks(
+            callbacks,
+            model,
+            LOG_EVERY,
+            settings.steps,
+            begin=lambda: restore_means(run, model),
+            after_step=after_step,
         )
+        try:
+            with interrupts:
+                model.fit(
+                    batches,
+                    shuffle=False,  # `batches` comes shuffled
+                    steps_per_epoch=settings.steps - start,
+                    callbacks=callbacks,
+                )
+        except tf.errors.OpError as error:
+            _explain(error, int(model.optimizer.iterations.numpy()), records)
+            raise
+    step = int(model.optimizer.iterations.numpy())
+    if step < settings.steps:
+        interrupts.check(f"step {step} is saved in {run}, the same command with --resume goes on")
     return model
+
+
+def _explain(error: tf.errors.OpError, step: int, records) -> None:
+    """Raise an error that names the image, if an image of the step is why TensorFlow failed."""
+    for record in records(step):
+        try:
+            read_image(record.path, record.orientation)
+        except InputError as cause:
+            raise InputError(
+                f"step {step + 1} cannot read its images. {cause}. Put it back and go on with "
+                "--resume"
+            ) from error
 
 
 def build_and_compile(
@@ -139,6 +197,10 @@ def build_and_compile(
 ) -> keras.Model:
     """The model of `settings` with its two losses and the optimizer, ready for `fit`."""
     mean, std = target_statistics(dataset, proposals)
+    source = TrainedDetector(settings.initial, settings) if settings.initial else None
+    finetune_from = settings.finetune_from
+    if source:  # frozen by default as where weights are loaded
+        finetune_from = finetune_from or TRUNKS[settings.trunk].finetune_from
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
@@ -150,10 +212,13 @@ def build_and_compile(
             mean,
             std,
             settings.dropout,
-            settings.finetune_from,
+            finetune_from,
+            source.rescale if source else None,
         )
     finally:
         keras.config.set_dtype_policy(policy)
+    if source:
+        source.copy_to(model)
     model.compile(
         optimizer=SGD(
             settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay
@@ -177,7 +242,7 @@ def check_run(run: Path, settings: Settings, resume: bool) -> None:
         InputError: as `train` does.
     """
     if not resume:
-        if (run / "checkpoint.keras").exists():
+        if checkpoint_paths(run):
             raise InputError(
                 f"{run}: already holds a run; give --resume to go on, or another --out"
             )

@@ -25,11 +25,10 @@ class ClassificationLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """Return the mean over the real RoIs, a scalar (this replica's part of it)."""
         labels = tf.cast(y_true, tf.int32)
-        real = tf.cast(labels >= 0, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.maximum(labels, 0), tf.cast(y_pred, tf.float32)
-        )
-        return tf.reduce_sum(losses * real) / _count(real)
+        is_real = labels >= 0
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), y_pred)
+        real = tf.cast(is_real, losses.dtype)
+        return tf.reduce_sum(losses * real) / tf.cast(_count(is_real), losses.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")

@@ -78,26 +78,27 @@ def fast_rcnn(
         x = layers.Dropout(dropout, name=f"drop_{name}")(x)
 
     # The heads compute in float32 under any policy: they are small, and scores and offsets are
-    # what the user sees.
+    # what the user sees. (In float64 where that is Keras's `floatx`.)
+    dtype = keras.config.floatx()
     cls_score = layers.Dense(
         num_classes + 1,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        dtype="float32",
+        dtype=dtype,
         name="cls_score",
     )(x)
     deltas = layers.Dense(
         num_classes * 4,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
-        dtype="float32",
+        dtype=dtype,
         name="bbox_deltas",
     )(x)
-    deltas = layers.Reshape((-1, num_classes, 4), name="bbox_per_class")(deltas)
+    deltas = layers.Reshape((-1, num_classes, 4), dtype=dtype, name="bbox_per_class")(deltas)
     bbox_pred = layers.Normalization(
         axis=(-2, -1),
         mean=np.zeros((num_classes, 4)) if bbox_mean is None else bbox_mean,
         variance=np.ones((num_classes, 4)) if bbox_std is None else np.square(bbox_std),
         invert=True,
-        dtype="float32",
+        dtype=dtype,
         name="bbox_pred",
     )(deltas)
 

@@ -15,7 +15,9 @@ class InputError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """For messages about a name that does not exist: "'x' is unknown, the nearest is 'y'"."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    known = list(known)
+    beginning = [k for k in known if name and k.startswith(name)]
+    close = beginning or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return f"{name!r} is unknown" + (f", the nearest is {close[0]!r}" if close else "")
 
 

@@ -51,7 +51,10 @@ def resolve(args: argparse.Namespace) -> Resolved:
         raise InputError("--data: name the data set to train on, or a --recipe that has one")
     if split is None and not args.data:
         split = start.split
-    settings = dataclasses.replace(start, **given, data=data, split=split or "")
+    asked = {"data": data, "split": split or ""}
+    settings = dataclasses.replace(start, **given, **asked)
+    if recipe is None:
+        base = dataclasses.replace(base, **asked)  # there is no default data set to differ from
     if settings.initial and not args.resume:
         runs.load_settings(Path(settings.initial))  # before anything that takes long
     return Resolved(settings, base, recipe)

@@ -13,6 +13,13 @@
 
 #include <cstdint>
 
+// Functions that the CUDA kernels use too, and tests run on the host.
+#ifdef __CUDACC__
+#define KERAS_FRCNN_HOST_DEVICE __host__ __device__
+#else
+#define KERAS_FRCNN_HOST_DEVICE
+#endif
+
 namespace keras_frcnn {
 
 enum class DType { kFloat16, kBFloat16, kFloat32, kFloat64 };
@@ -24,10 +31,16 @@ struct RoiPoolShape {
 
 // The bins of one RoI are 1 + 2 * (PH + PW) integers: the image, the first row and the row after
 // the last of each of the PH bin rows, then the same for the PW bin columns.
-inline int64_t BinsPerRoi(const RoiPoolShape& s) { return 1 + 2 * (s.ph + s.pw); }
+KERAS_FRCNN_HOST_DEVICE inline int64_t BinsPerRoi(const RoiPoolShape& s) {
+  return 1 + 2 * (s.ph + s.pw);
+}
 
-// Computes the bins of all RoIs, rois being [K, 5] rows (batch_index, x1, y1, x2, y2). Returns K,
-// or the first row whose batch index is outside [0, N) or whose corners are not finite.
+// The first of K rows (batch_index, x1, y1, x2, y2) whose batch index is outside [0, N) or whose
+// corners are not finite; K if there is none.
+int64_t FirstBadRoi(const float* rois, float spatial_scale, int64_t n, int64_t k);
+
+// Computes the bins of all RoIs, rois being [K, 5]. Returns what FirstBadRoi does, and has computed
+// the bins before that row.
 int64_t ComputeBins(const float* rois, float spatial_scale, const RoiPoolShape& shape,
                     int32_t* bins);
 

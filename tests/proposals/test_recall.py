@@ -1,7 +1,7 @@
 import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
-from keras_frcnn.proposals.recall import proposal_recall
+from keras_frcnn.proposals.recall import proposal_recall, total_recall
 
 
 def test_hand_worked_recall():
@@ -29,6 +29,8 @@ def test_hand_worked_recall():
     # Class 1: one of (first image) two, and 200/400 in the second image; class 2 only difficult.
     np.testing.assert_allclose(proposal_recall(proposals, dataset), [2 / 3, np.nan, 1, np.nan])
     np.testing.assert_allclose(proposal_recall(proposals, dataset, 0.76), [0, np.nan, 0, np.nan])
+    assert total_recall(proposals, dataset) == 3 / 4
+    assert total_recall(proposals, dataset, 0.76) == 0
 
 
 def test_images_without_proposals():
@@ -38,3 +40,4 @@ def test_images_without_proposals():
     )  # fmt: skip
     dataset = Dataset("d", ("one",), (record,))
     assert proposal_recall([np.zeros((0, 4), np.float32)], dataset).tolist() == [0.0]
+    assert total_recall([np.zeros((0, 4), np.float32)], dataset) == 0

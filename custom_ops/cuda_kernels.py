@@ -109,9 +109,7 @@ class CudaKernels:
     def grad_scratch(self, dtype: str, shape: Shape, deterministic: bool) -> int:
         """Bytes of scratch memory that `grad` needs."""
         code = DTYPES.index(dtype)
-        return self.library.KerasFrcnnCudaGradScratch(
-            code, ctypes.byref(shape), int(deterministic)
-        )
+        return self.library.KerasFrcnnCudaGradScratch(code, ctypes.byref(shape), int(deterministic))
 
     def describe(self, function, *arguments) -> list[dict]:
         """What each kernel takes that `function(*arguments)`, a method of this, would run."""

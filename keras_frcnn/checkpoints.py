@@ -1,6 +1,6 @@
 """The checkpoints of a run: RUN/checkpoints/step-00001500.keras, the newest few of them.
 
-Each is an ordinary Keras file of model and optimizer with one member more, `means.json`: the sums
+Each is an ordinary Keras file of model and optimizer with one member more, `sums.json`: the sums
 behind the means of the log's next row. The file is written beside the others and then takes its
 name, so that a process killed at any moment leaves whole checkpoints only.
 """
@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 
-MEANS = "means.json"
+SUMS = "sums.json"
 _NAME = re.compile(r"step-(\d{8,})\.keras")
 # Half-written files of a killed process: ours, and one Keras makes where memory is short.
 _LEFTOVERS = (".step-*.partial.keras", "tmp????????")
@@ -55,9 +55,9 @@ def save_checkpoint(run: Path, model: keras.Model, keep: int) -> Path:
     make_folder(path.parent)
     with replacing(path) as partial:
         model.save(partial)
-        means = [variable.numpy().tolist() for variable in model.metrics_variables]
+        sums = [variable.numpy().tolist() for variable in model.metrics_variables]
         with zipfile.ZipFile(partial, "a") as archive:
-            archive.writestr(MEANS, json.dumps(means))
+            archive.writestr(SUMS, json.dumps(sums))
     paths = checkpoint_paths(run)
     for other in set(paths) - set(paths[paths.index(path) :][:keep]):
         other.unlink()
@@ -82,17 +82,10 @@ def read_checkpoint(path: Path, compile: bool = False) -> keras.Model:
         raise DamagedCheckpoint(f"{path}: cannot be loaded as a model: {error}") from error
 
 
-def restore_means(run: Path, model: keras.Model) -> None:
-    """Put the sums behind the running means of losses and metrics back into a built model.
-
-    Does nothing at a step without a checkpoint, such as the first.
-    """
-    path = checkpoint_path(run, int(model.optimizer.iterations.numpy()))
-    if path.is_file():
-        with zipfile.ZipFile(path) as archive:
-            means = json.loads(archive.read(MEANS))
-        for variable, value in zip(model.metrics_variables, means, strict=True):
-            variable.assign(value)
+def read_sums(path: Path) -> list[float]:
+    """The values that `model.metrics_variables` had when a checkpoint was made."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(SUMS))
 
 
 def remove_leftovers(run: Path) -> None:

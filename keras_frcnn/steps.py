@@ -22,7 +22,7 @@ class StepCallbacks(keras.callbacks.CallbackList):
         model: compiled, with the optimizer's state of the present step.
         epoch_steps: mini-batches of an epoch.
         last_step: the steps of the whole run.
-        begin: called when the metrics are built and reset, before the first step.
+        sums: what `model.metrics_variables` had come to in an epoch that `fit` goes on with.
         after_step: called with the number of each finished step, after all callbacks and, at
             the end of an epoch, after the metrics are reset: the state of the training is whole.
     """
@@ -33,7 +33,7 @@ class StepCallbacks(keras.callbacks.CallbackList):
         model: keras.Model,
         epoch_steps: int,
         last_step: int,
-        begin: Callable[[], None],
+        sums: Sequence[float] | None,
         after_step: Callable[[int], None],
     ):
         super().__init__(
@@ -46,12 +46,11 @@ class StepCallbacks(keras.callbacks.CallbackList):
         )
         self.epoch_steps = epoch_steps
         self.last_step = last_step
-        self.begin = begin
+        self.sums = sums
         self.after_step = after_step
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begin in the run's epoch."""
-        self.begin()
         super().on_epoch_begin(self._step() // self.epoch_steps, logs)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -62,6 +61,13 @@ class StepCallbacks(keras.callbacks.CallbackList):
         """End the epoch where it ends."""
         step = self._step()
         epoch, batch = divmod(step - 1, self.epoch_steps)
+        if self.sums is not None:
+            # Not before the step: Keras makes the metrics' variables in the first one. All of
+            # them are sums, so that adding later gives the same number.
+            for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
+                variable.assign(variable + value)
+            self.sums = None
+            logs = self.model.get_metrics_result()
         super().on_train_batch_end(batch, logs)
         is_whole = batch + 1 == self.epoch_steps
         if is_whole or step == self.last_step:

@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from keras_frcnn.callbacks import DropoutMasks, Log, StepDecay, StopOnNaN
 from keras_frcnn.checkpoints import (
+    checkpoint_path,
     checkpoint_paths,
     is_finite,
+    read_sums,
     remove_leftovers,
-    restore_means,
     save_checkpoint,
 )
 from keras_frcnn.data.dataset import Dataset
@@ -112,10 +113,13 @@ def train(
         settings.images_per_batch,
         settings.rois_per_image,
         start,
+        settings.group_by_aspect,
     )
 
     def records(step):  # of mini-batch number `step`, counted from 0
-        return batch_records(dataset, step, settings.seed, settings.images_per_batch)
+        return batch_records(
+            dataset, step, settings.seed, settings.images_per_batch, settings.group_by_aspect
+        )
 
     nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
     interrupts = Interrupts()
@@ -160,8 +164,8 @@ def train(
             model,
             LOG_EVERY,
             settings.steps,
-            begin=lambda: restore_means(run, model),
-            after_step=after_step,
+            read_sums(checkpoint_path(run, start)) if start else None,
+            after_step,
         )
         try:
             with interrupts:

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "per-class AP and mAP by the rules of Pascal VOC",
         "keras-frcnn evaluate runs/photos --data photos/ --split test",
     )
-    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    _add_run(sub)
     _add_data(sub, classes=False, required=False)
     _add_proposals(sub)
     sub.add_argument(
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "find objects in images and draw them",
         "keras-frcnn detect runs/photos a.jpg b.png --out found",
     )
-    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    _add_run(sub)
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
     sub.add_argument("--out", required=True, help="folder for pictures and detections.json")
     sub.add_argument(
@@ -121,13 +121,22 @@ def _parser() -> argparse.ArgumentParser:
         "write a SavedModel that runs without this package",
         "keras-frcnn export runs/photos --to models/photos",
     )
-    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    _add_run(sub)
     sub.add_argument("--to", required=True, metavar="DIR", help="the model goes to DIR/1")
 
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
     sub.add_argument("name", choices=("roi-pool",), help="what to measure")
     sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
     return parser
+
+
+def _add_run(sub) -> None:
+    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    sub.add_argument(
+        "--best",
+        action="store_true",
+        help="take the model with the highest mAP in validation rather than the newest",
+    )
 
 
 def _add_data(sub, classes=True, required=True) -> None:

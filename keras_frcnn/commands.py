@@ -73,7 +73,7 @@ def train(args) -> None:
 def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
-    detector, settings = runs.load_detector(run)
+    detector, settings = runs.load_detector(run, args.best)
     recipe = recipe_of(settings)
     tested = None if args.data else _of_its_data(recipe, settings)
     if tested:
@@ -94,7 +94,7 @@ def evaluate(args) -> None:
 
 def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
-    detector, settings = runs.load_detector(args.run_dir)
+    detector, settings = runs.load_detector(args.run_dir, args.best)
     out = Path(args.out)
     make_folder(out)
     search = _search(args)
@@ -121,7 +121,7 @@ def export(args) -> None:
     """Write a SavedModel."""
     from keras_frcnn.export.saved_model import export_saved_model
 
-    detector, settings = runs.load_detector(args.run_dir)
+    detector, settings = runs.load_detector(args.run_dir, args.best)
     print(f"exported to {export_saved_model(detector, settings.class_names, args.to)}")
 
 

@@ -85,11 +85,28 @@ def _checked(path: Path, model: keras.Model, settings: Settings) -> keras.Model:
     return model
 
 
-def load_detector(run: str | os.PathLike) -> tuple[Detector, Settings]:
-    """The detector a run has trained so far, and the settings of the run."""
+def load_detector(run: str | os.PathLike, best: bool = False) -> tuple[Detector, Settings]:
+    """The detector a run has trained so far, and the settings of the run.
+
+    Args:
+        best: take the model with the highest mAP in validation rather than the newest.
+    """
     run = Path(run)
     settings = load_settings(run)
-    return detector_of(load_checkpoint(run, settings), settings), settings
+    model = load_best(run, settings) if best else load_checkpoint(run, settings)
+    return detector_of(model, settings), settings
+
+
+def load_best(run: Path, settings: Settings) -> keras.Model:
+    """Load `best.keras`.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is not the model of `settings`.
+    """
+    path = run / "best.keras"
+    if not path.is_file():
+        raise InputError(f"{run}: has no best model; train with --validate to have one chosen")
+    return _checked(path, read_checkpoint(path), settings)
 
 
 def detector_of(model: keras.Model, settings: Settings) -> Detector:

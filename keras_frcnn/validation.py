@@ -90,7 +90,7 @@ class Validation(keras.callbacks.Callback):
         self.metric = metric
         self.events = events
         self.log = CsvLog(run / "validation.csv")
-        self.best = load_best(run)
+        self.best = best_record(run)
         if self.best and (self.best["data"], self.best["metric"]) != (dataset.name, metric):
             raise InputError(
                 f"{run}: its best model was chosen on {self.best['data']} by {self.best['metric']},"
@@ -138,7 +138,7 @@ class Validation(keras.callbacks.Callback):
         tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
 
 
-def load_best(run: Path) -> dict | None:
+def best_record(run: Path) -> dict | None:
     """What `best.json` says of the best model of a run; None where there is none."""
     path = run / "best.json"
     if not path.is_file():

@@ -27,8 +27,8 @@ class ClassificationLoss(keras.losses.Loss):
         labels = tf.cast(y_true, tf.int32)
         is_real = labels >= 0
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), y_pred)
-        real = tf.cast(is_real, losses.dtype)
-        return tf.reduce_sum(losses * real) / tf.cast(_count(is_real), losses.dtype)
+        total = tf.reduce_sum(tf.where(is_real, losses, 0.0))
+        return total / tf.cast(_count(is_real), total.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -54,11 +54,12 @@ class BoxRegressionLoss(keras.losses.Loss):
         """
         labels = tf.cast(y_true[..., 0], tf.int32)
         index = tf.maximum(labels - 1, 0)
-        deltas = tf.gather(tf.cast(y_pred, tf.float32), index, batch_dims=2)
-        error = tf.abs(deltas - y_true[..., 1:]) / tf.gather(tf.constant(self.std), index)
+        deltas = tf.gather(y_pred, index, batch_dims=2)
+        std = tf.gather(tf.constant(self.std, deltas.dtype), index)
+        error = tf.abs(deltas - y_true[..., 1:]) / std
         losses = tf.reduce_sum(tf.where(error < 1.0, 0.5 * error**2, error - 0.5), axis=-1)
-        is_fg = tf.cast(labels >= 1, tf.float32)
-        return self.weight * tf.reduce_sum(losses * is_fg) / _count(labels >= 0)
+        total = self.weight * tf.reduce_sum(tf.where(labels >= 1, losses, 0.0))
+        return total / tf.cast(_count(labels >= 0), total.dtype)
 
     def get_config(self):
         """Return what recreates the loss."""

@@ -72,7 +72,11 @@ class SGD(keras.optimizers.SGD):
         index = self._get_variable_index(variable)
         squared_norm = self._squared_norms[index]
         squared_norm.assign(
-            tf.cond(self._measured, lambda: 2 * tf.nn.l2_loss(gradient), lambda: squared_norm)
+            tf.cond(
+                self._measured,
+                lambda: tf.cast(2 * tf.nn.l2_loss(gradient), tf.float32),
+                lambda: squared_norm,
+            )
         )
         is_bias = self._trainable_variables[index].path.endswith("/bias")
         rate = tf.cast(learning_rate, variable.dtype)
@@ -80,6 +84,9 @@ class SGD(keras.optimizers.SGD):
             rate *= self.bias_rate
         if self.l2 and (self.bias_decay or not is_bias):
             gradient += self.l2 * variable
+        if not self.momentum:  # for which Keras keeps no momenta
+            tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=gradient)
+            return
         # One pass over memory instead of five: with the 100 million weights of fc6 the update
         # is bound by memory bandwidth.
         tf.raw_ops.ResourceApplyKerasMomentum(
@@ -87,7 +94,7 @@ class SGD(keras.optimizers.SGD):
             accum=self.momentums[index].value.handle,
             lr=rate,
             grad=gradient,
-            momentum=tf.cast(self.momentum, variable.dtype),
+            momentum=tf.constant(self.momentum, variable.dtype),
         )
 
     def get_config(self):

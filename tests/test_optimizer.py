@@ -6,39 +6,6 @@ from keras_frcnn.callbacks import StepDecay
 from keras_frcnn.optimizer import SGD
 
 
-def caffe_sgd(w, gradients, rates, momentum, decay):
-    """The update rule of the paper's solver, in float64."""
-    w, v = w.astype(np.float64), np.zeros_like(w, np.float64)
-    for g, rate in zip(gradients, rates, strict=True):
-        v = momentum * v - rate * (g + decay * w)
-        w = w + v
-    return w
-
-
-@pytest.mark.parametrize("bias_decay", [True, False])
-def test_ten_steps_equal_numpy(bias_decay):
-    rng = np.random.default_rng(0)
-    layer = keras.layers.Dense(3)
-    layer.build((None, 5))
-    optimizer = SGD(0.01, 0.9, l2=0.05, bias_decay=bias_decay)
-    start = [w.copy() for w in layer.get_weights()]
-    gradients = [[rng.normal(size=w.shape).astype(np.float32) for w in start] for _ in range(10)]
-    rates = [0.01] * 6 + [0.001] * 4
-    for rate, (kernel, bias) in zip(rates, gradients, strict=True):
-        optimizer.learning_rate.assign(rate)
-        optimizer.apply(
-            [keras.ops.convert_to_tensor(kernel), keras.ops.convert_to_tensor(bias)],
-            layer.trainable_variables,
-        )
-    kernel = caffe_sgd(start[0], [g[0] for g in gradients], rates, 0.9, 0.05)
-    bias_rates = [2 * r for r in rates]
-    bias = caffe_sgd(
-        start[1], [g[1] for g in gradients], bias_rates, 0.9, 0.05 if bias_decay else 0
-    )
-    np.testing.assert_allclose(layer.kernel, kernel, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(layer.bias, bias, rtol=1e-5, atol=1e-7)
-
-
 def test_survives_a_saved_model(tmp_path):
     """Momentum and step come back: the third step after loading equals the uninterrupted one."""
     x, y = np.ones((4, 5), np.float32), np.zeros((4, 3), np.float32)

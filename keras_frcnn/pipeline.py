@@ -12,6 +12,7 @@ from keras_frcnn import boxes as box_ops
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.errors import InputError
+from keras_frcnn.ordering import image_of
 from keras_frcnn.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.sampling import sample_rois
 
@@ -26,6 +27,7 @@ def training_dataset(
     images_per_batch: int = 2,
     rois_per_image: int = 64,
     start: int = 0,
+    group_by_aspect: bool = False,
 ) -> tf.data.Dataset:
     """Endless mini-batches for `model.fit` (paper sections 2.3 and 5.2).
 
@@ -41,6 +43,8 @@ def training_dataset(
         min_side, max_side: see `preprocessing.scaled_size`; several values of `min_side` are
             drawn from at random (multi-scale training).
         start: number of the first batch.
+        group_by_aspect: whether the images of a batch are of one orientation, so that less of it
+            is padding: 4% of its pixels instead of 13% on photographs of VOC 2007, batches of two.
 
     Returns:
         Pairs of `{"images": [N, H, W, 3], "rois": [N, R, 4]}` and
@@ -58,9 +62,10 @@ def training_dataset(
     all_boxes = _ragged([r.boxes[~r.is_difficult] for r in records], np.float32)
     all_classes = _ragged([r.labels[~r.is_difficult] for r in records], np.int32)
     min_sides = tf.constant(np.atleast_1d(min_side), tf.int32)
+    is_portrait = _is_portrait(records) if group_by_aspect else None
 
     def example(i):
-        k = _shuffled(i, seed, len(records))
+        k = image_of(i, seed, len(records), is_portrait, images_per_batch)
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
         image = decode_image(tf.io.read_file(paths[k]), orientations[k])
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
@@ -94,13 +99,18 @@ def training_dataset(
 
 
 def batch_records(
-    dataset: Dataset, batch: int, seed: int = 0, images_per_batch: int = 2
+    dataset: Dataset,
+    batch: int,
+    seed: int = 0,
+    images_per_batch: int = 2,
+    group_by_aspect: bool = False,
 ) -> list[ImageRecord]:
     """The images that `training_dataset` puts into mini-batch number `batch`, in order."""
-    usable = _usable(dataset)
-    examples = range(batch * images_per_batch, (batch + 1) * images_per_batch)
+    records = [dataset.images[i] for i in _usable(dataset)]
+    is_portrait = _is_portrait(records) if group_by_aspect else None
+    examples = tf.range(images_per_batch, dtype=tf.int64) + batch * images_per_batch
     return [
-        dataset.images[usable[int(_shuffled(tf.constant(i, tf.int64), seed, len(usable)))]]
+        records[int(image_of(i, seed, len(records), is_portrait, images_per_batch))]
         for i in examples
     ]
 
@@ -113,12 +123,8 @@ def _usable(dataset: Dataset) -> list[int]:
     return usable
 
 
-def _shuffled(i: tf.Tensor, seed: int, count: int) -> tf.Tensor:
-    """Which of `count` images example i shows: every pass has its own order."""
-    epoch, position = i // count, i % count
-    # Not `index_shuffle`: of the orders of 50 images it knows but 256.
-    key = tf.random.fold_in(tf.constant([seed, 1], tf.int64), epoch)
-    return tf.argsort(tf.random.stateless_uniform([count], key))[position]
+def _is_portrait(records: Sequence[ImageRecord]) -> tf.Tensor:
+    return tf.constant([r.height > r.width for r in records])
 
 
 def _ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.pipeline import training_dataset
+from keras_frcnn.pipeline import batch_records, training_dataset
 from keras_frcnn.preprocessing import box_scale, scale_image, scaled_size
 from tests.images import OBJECT, colored_rectangles, random_proposals
 
@@ -171,3 +171,23 @@ def test_multi_scale_draws_among_the_sides(tmp_path):
     dataset = colored_rectangles(tmp_path, [(50, 50)], [[(5, 5, 30, 30)]])
     made = batches(dataset, 20, min_side=(60, 80), images_per_batch=1)
     assert {x["images"].shape[1] for x, _ in made} == {60, 80}
+
+
+def test_batches_of_one_orientation(tmp_path):
+    """What is grouped is less padded, and resumes at any batch."""
+    sizes = [(60, 90), (90, 60), (60, 80), (80, 60), (60, 100), (60, 96)]
+    dataset = colored_rectangles(tmp_path, sizes, [[(5, 5, 30, 30)]] * 6)
+    kwargs = {"min_side": 60, "seed": 3, "group_by_aspect": True}
+    grouped = batches(dataset, 6, **kwargs)
+    for x, _ in grouped:
+        height, width = x["images"].shape[1:3]
+        assert min(height, width) == 60
+    for number, (x, _) in enumerate(grouped):
+        records = batch_records(dataset, number, 3, 2, group_by_aspect=True)
+        size = max(r.height for r in records), max(r.width for r in records)
+        assert x["images"].shape[1:3] == size
+    for (xa, _), (xb, _) in zip(grouped[2:], batches(dataset, 4, start=2, **kwargs), strict=True):
+        np.testing.assert_array_equal(xa["rois"], xb["rois"])
+        np.testing.assert_array_equal(xa["images"], xb["images"])
+    mixed = [x["images"].shape[1:3] for x, _ in batches(dataset, 6, min_side=60, seed=3)]
+    assert max(min(size) for size in mixed) > 60

@@ -62,7 +62,8 @@ def train_arguments(voc_folder, run, steps=4):
 def run(voc_folder, cache, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "a run"
     assert main(["proposals", "--data", str(voc_folder)]) == 0
-    assert main(["train", *train_arguments(voc_folder, run)]) == 0
+    validation = ["--validate", "test", "--validate-every", "3"]
+    assert main(["train", *train_arguments(voc_folder, run), *validation]) == 0
     return run
 
 
@@ -71,6 +72,30 @@ def test_evaluate_writes_metrics(run, voc_folder, capsys):
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["AP"]) == {"box", "disc"} and 0 <= metrics["mAP"] <= 1
     assert "mAP" in capsys.readouterr().out
+
+
+def test_best_model_is_evaluated_as_in_training(run, voc_folder):
+    best = json.loads((run / "best.json").read_text())
+    validated = (run / "validation.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in validated] == ["step", "3", "4"]
+    data = ["--data", str(voc_folder), "--split", "test"]
+    assert main(["evaluate", str(run), *data, "--best"]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["mAP"] == pytest.approx(best["mAP"], abs=1e-6)
+    assert metrics["data"] == best["data"] and metrics["AP"].keys() == best["AP"].keys()
+    assert Image.open(run / "precision_recall.png").size[0] > 400  # panels of two classes
+
+
+def test_best_model_of_a_run_without_validation(run, tmp_path, capsys):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    error = error_of(["export", tmp_path, "--to", tmp_path / "model", "--best"], capsys)
+    assert "--validate" in error
+
+
+def test_validation_split_that_does_not_exist(voc_folder, tmp_path, capsys):
+    arguments = train_arguments(voc_folder, tmp_path / "run")
+    error = error_of(["train", *arguments, "--validate", "vall"], capsys)
+    assert "vall" in error and not (tmp_path / "run").exists()
 
 
 def test_detect_draws_and_lists(run, voc_folder, tmp_path):

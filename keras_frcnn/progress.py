@@ -70,7 +70,7 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
 
     def _text(self, logs) -> str:
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(self.model.optimizer.learning_rate.numpy())
         speed = self._batches * self.images_per_batch / self._seconds if self._batches else 0
         return (
             f"loss {logs['loss']:.3f} (class {logs['cls_score_loss']:.3f}, "

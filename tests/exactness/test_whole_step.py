@@ -32,12 +32,12 @@ def tiny_trunk(x):
     return x
 
 
-def tiny_model(dropout=0.0):
-    """A compiled detector of 900 weights, biases not zero."""
+def tiny_model(dropout=0.0, fc_units=(7, 6)):
+    """A compiled detector, of 900 weights unless `fc_units` says more; biases are not zero."""
     keras.utils.set_random_seed(3)
     trunk = Trunk(tiny_trunk, numpy_fast_rcnn.TRUNK_STRIDE, pool_size=(numpy_fast_rcnn.POOL,) * 2)
     model = fast_rcnn(
-        CLASSES, trunk, fc_units=(7, 6), bbox_mean=MEAN, bbox_std=STD, dropout=dropout
+        CLASSES, trunk, fc_units=fc_units, bbox_mean=MEAN, bbox_std=STD, dropout=dropout
     )
     rng = np.random.default_rng(1)
     for name in numpy_fast_rcnn.LAYERS:

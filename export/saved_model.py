@@ -1,83 +1,183 @@
-"""Export of a detector as a SavedModel that needs nothing but TensorFlow."""
+"""Export of a detector as a SavedModel that serves anywhere.
 
+`models/detector/<version>/` holds the graph with its three signatures
+(`keras_frcnn.export.signatures`), and in `assets.extra/`, which loaders leave alone, `model.json`
+(class names, settings, versions, fingerprint of the weights) and the warm-up requests of TensorFlow
+Serving.
+"""
+
+import contextlib
+import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import keras
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
+import keras_frcnn
 from keras_frcnn.custom_ops import portable_ops
+from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError
+from keras_frcnn.export import warmup
+from keras_frcnn.export.frozen import TracedDetector
+from keras_frcnn.export.inputs import MAX_PIXELS
+from keras_frcnn.export.precision import with_precision
+from keras_frcnn.export.signatures import signatures
+from keras_frcnn.export.svd import compress
+from keras_frcnn.export.versions import new_version, next_version
+
+OP_NAMESPACE = "KerasFrcnn"  # of the ops in custom_ops
+
+# TensorFlow's own ops that need the Python process that made them.
+PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
+
+
+DETECTOR_SETTINGS = (
+    "pixel_means",
+    "min_side",
+    "max_side",
+    "score_threshold",
+    "nms_iou",
+    "max_detections",
+)
 
 
 def export_saved_model(
-    detector: Detector, class_names: Sequence[str], to: str | os.PathLike, version: int = 1
+    detector: Detector,
+    class_names: Sequence[str],
+    to: str | os.PathLike,
+    version: int | None = None,
+    overwrite: bool = False,
+    ops: str = "portable",
+    precision: str = "float32",
+    svd: Mapping | None = None,
+    max_pixels: int = MAX_PIXELS,
+    settings: Mapping | None = None,
 ) -> Path:
-    """Write `to/<version>/`, a SavedModel for TensorFlow Serving.
+    """Write `to/<version>/`, whole or not at all.
 
-    Its one signature, `serving_default`, takes `images` (uint8 RGB [N, H, W, 3]) and `proposals`
-    (float32 [N, R, 4] as (x1, y1, x2, y2) in pixels, short rows padded with -1) and returns what
-    models of the TensorFlow Object Detection API return: `detection_boxes` float32 [N, D, 4]
-    (ymin, xmin, ymax, xmax, as fractions of the image), `detection_scores` [N, D],
-    `detection_classes` [N, D] (1..K, as float32) and `num_detections` [N]. The graph holds
-    TensorFlow's own ops alone. The class names are in `assets.extra/classes.json`.
+    Args:
+        detector: what is exported; it stays as it is.
+        class_names: of classes 1..K.
+        to: the folder of the model's versions, made where it does not exist.
+        version: a positive number; the next one that is free by default.
+        overwrite: replace `version` if it exists (see `versions.new_version`).
+        ops: "portable": TensorFlow's built-in ops only; "custom": RoI pooling by the op of
+            `custom_ops`, which the server must have loaded.
+        precision: "float32", or "bfloat16" for processors that multiply it.
+        svd: arguments of `svd.compress`, such as `{"ranks": {"fc6": 1024, "fc7": 256}}`.
+        max_pixels: the largest image, height times width, that `image_bytes` may hold.
+        settings: of the run, to be noted in `model.json`.
 
     Returns:
         The folder written.
 
     Raises:
-        InputError: the version exists already, or `to` cannot be written.
+        InputError: an argument is impossible, the version exists, `to` cannot be written, or the
+            op cannot be built.
     """
     to = Path(to)
-    target = to / str(version)
-    if target.exists():
-        raise InputError(f"{target} exists: remove it or export to another folder")
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        # Moved into place when complete: a server that watches the folder never sees a part.
-        partial = Path(tempfile.mkdtemp(prefix=".export-", dir=to))
-    except OSError as error:
-        raise InputError(f"cannot write to {to}: {error}") from error
-    try:
-        module = _serving_module(detector)
-        tf.saved_model.save(module, str(partial), signatures={"serving_default": module.serve})
+    _check(class_names, detector, version, overwrite, ops, precision, max_pixels)
+    version = next_version(to) if version is None else version
+    model = detector.model if svd is None else compress(detector.model, **svd)
+    model = with_precision(model, precision)
+    with contextlib.ExitStack() as context:
+        if ops == "portable":
+            context.enter_context(portable_ops())
+        traced = TracedDetector(detector, model)
+        functions = {
+            name: function.get_concrete_function()
+            for name, function in signatures(traced, max_pixels).items()
+        }
+    module = tf.Module()
+    module.variables_of_network = traced.variables
+    options = tf.saved_model.SaveOptions(
+        namespace_whitelist=[OP_NAMESPACE],
+        experimental_custom_gradients=False,  # a server does not train
+    )
+    with new_version(to, version, overwrite) as partial:
+        tf.saved_model.save(module, str(partial), signatures=functions, options=options)
+        if ops == "portable":
+            check_portable(partial)
         extra = partial / "assets.extra"
         extra.mkdir()
-        (extra / "classes.json").write_text(json.dumps(list(class_names)) + "\n")
-        partial.chmod(0o755)
-        os.replace(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _serving_module(detector: Detector) -> tf.Module:
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, None, 3], tf.uint8, "images"),
-            tf.TensorSpec([None, None, 4], tf.float32, "proposals"),
-        ]
-    )
-    def serve(images, proposals):
-        with portable_ops():
-            boxes, scores, classes, count = detector.detect_batch(images, proposals)
-        height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
-        x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
-        return {
-            "detection_boxes": tf.stack(
-                [y1 / height, x1 / width, y2 / height, x2 / width], axis=-1
-            ),
-            "detection_scores": scores,
-            "detection_classes": tf.cast(classes, tf.float32),
-            "num_detections": tf.cast(count, tf.float32),
+        content = {
+            "class_names": list(class_names),
+            "detector": {name: getattr(detector, name) for name in DETECTOR_SETTINGS},
+            "export": {
+                "ops": ops,
+                "precision": precision,
+                "svd": _ranks(detector.model, model),
+                "max_pixels": max_pixels,
+            },
+            "training": settings,
+            "versions": {
+                "keras_frcnn": keras_frcnn.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+            },
+            "weights_sha256": fingerprint(detector.model),
         }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (extra / "model.json").write_text(text, "utf-8")
+        warmup.write_warmup(extra / warmup.FILE_NAME, detector)
+    return to / str(version)
 
-    module = tf.Module()
-    module.serve = serve
-    # The variables alone, not the Keras model: its own traces would bring the custom op along.
-    module.weights = [v.value for v in detector.model.variables]
-    return module
+
+def fingerprint(model: keras.Model) -> str:
+    """SHA-256 over path, type, shape and bytes of the weights: the same for the same training.
+
+    It is taken of the model as trained, before compression and conversion.
+    """
+    digest = hashlib.sha256()
+    for weight in sorted(model.weights, key=lambda w: w.path):
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{weight.path} {value.dtype} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def used_ops(folder: str | os.PathLike) -> set[str]:
+    """The names of all ops in a SavedModel's graph and its functions."""
+    path = Path(folder) / "saved_model.pb"
+    graph = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs[0].graph_def
+    nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+    return {node.op for part in nodes for node in part}
+
+
+def check_portable(folder: str | os.PathLike) -> None:
+    """Raise RuntimeError if a SavedModel needs more than TensorFlow: other ops, or Python."""
+    # `tf.raw_ops` has the ops that TensorFlow is built with, and none that were loaded into it.
+    foreign = {op for op in used_ops(folder) if not hasattr(tf.raw_ops, op)}
+    if needed := sorted(foreign | (used_ops(folder) & set(PYTHON_OPS))):
+        raise RuntimeError(f"the graph is not portable: it needs the ops {', '.join(needed)}")
+
+
+def _check(class_names, detector, version, overwrite, ops, precision, max_pixels):
+    classes = detector.model.output["bbox_pred"].shape[2]
+    if len(class_names) != classes:
+        raise InputError(f"class_names: {len(class_names)} names for a model of {classes} classes")
+    if version is not None and version < 1:
+        raise InputError(f"version: must be a positive number, not {version}")
+    if overwrite and version is None:
+        raise InputError("overwrite: say which version")
+    if ops not in ("portable", "custom"):
+        raise InputError(f"ops: {ops!r} is not portable or custom")
+    if ops == "custom" and load_library() is None:
+        raise InputError("ops: the custom op cannot be built here; export with portable ops")
+    if precision not in ("float32", "bfloat16"):
+        raise InputError(f"precision: {precision!r} is not float32 or bfloat16")
+    if max_pixels < 1:
+        raise InputError(f"max_pixels: must be positive, not {max_pixels}")
+
+
+def _ranks(original, model):
+    """The rank of each layer that was split in two."""
+    present = {layer.name: layer for layer in model.layers}
+    split = [layer.name for layer in original.layers if layer.name not in present]
+    return {name: present[f"{name}_v"].units for name in split}

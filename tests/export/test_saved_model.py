@@ -8,50 +8,53 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_frcnn
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.export.saved_model import export_saved_model
+from keras_frcnn.export.saved_model import (
+    check_portable,
+    export_saved_model,
+    fingerprint,
+    used_ops,
+)
 from keras_frcnn.model import fast_rcnn
-
-CLASSES = ("cat", "dog", "żółw")
+from tests.export.conftest import CLASSES, MEANS, small_model
+from tests.export.requests import encoded, padded, photograph, proposals_in
 
 # What a user of the export has: TensorFlow and NumPy. The import of this package is made to fail.
 SERVE_ALONE = """
 import sys
-sys.modules["keras_frcnn"] = None
+sys.modules["keras_frcnn"] = sys.modules["keras"] = None
 import numpy as np, tensorflow as tf
 folder, arrays, results = sys.argv[1:]
 given = np.load(arrays)
-served = tf.saved_model.load(folder).signatures["serving_default"]
+served = tf.saved_model.load(folder).signatures["detect_pixels"]
 out = served(images=tf.constant(given["images"]), proposals=tf.constant(given["proposals"]))
 np.savez(results, **{k: v.numpy() for k, v in out.items()})
 """
 
 
 @pytest.fixture(scope="module")
-def detector():
-    keras.utils.set_random_seed(3)
-    model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
-    head = model.get_layer("cls_score")
-    head.kernel.assign(head.kernel * 30)  # scores that pass the threshold
-    return Detector(model, (103.939, 116.779, 123.68), min_side=96, max_side=160)
+def served(exported):
+    return tf.saved_model.load(str(exported)).signatures
 
 
-@pytest.fixture(scope="module")
-def exported(detector, tmp_path_factory):
-    return export_saved_model(detector, CLASSES, tmp_path_factory.mktemp("models") / "with space")
-
-
-def inputs(count=2, rois=60):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (count, 90, 120, 3), dtype=np.uint8)
-    corners = np.sort(rng.uniform(0, 1, (count, rois, 2, 2)) * [120, 90], axis=2)
-    return images, corners.reshape(count, rois, 4).astype(np.float32)
+def assert_detections(out, i, expected, height, width, atol=1e-4):
+    """Row i of a signature's output holds `expected`, in pixels of the image, and zeros."""
+    count = int(out["num_detections"][i])
+    assert count == len(expected)
+    ymin, xmin, ymax, xmax = np.asarray(out["detection_boxes"][i, :count]).T
+    boxes = expected.boxes / [width, height, width, height]
+    np.testing.assert_allclose(np.stack([xmin, ymin, xmax, ymax], 1), boxes, atol=atol)
+    np.testing.assert_allclose(out["detection_scores"][i, :count], expected.scores, atol=atol)
+    np.testing.assert_array_equal(out["detection_classes"][i, :count], expected.classes)
+    for name in ("detection_boxes", "detection_scores", "detection_classes"):
+        assert not np.any(out[name][i, count:])
 
 
 def test_serves_without_this_package_what_the_model_detects(detector, exported, tmp_path):
-    images, proposals = inputs()
-    proposals[1, -7:] = -1
+    images = np.stack([photograph(90, 120, seed) for seed in range(2)])
+    proposals = padded([proposals_in(90, 120, 60), proposals_in(90, 120, 53, seed=1)])
     np.savez(tmp_path / "in.npz", images=images, proposals=proposals)
     arguments = [str(exported), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -60,73 +63,178 @@ def test_serves_without_this_package_what_the_model_detects(detector, exported, 
     )
     out = np.load(tmp_path / "out.npz")
     for i in range(2):
-        real = proposals[i][proposals[i, :, 0] >= 0]
-        expected = detector.detect(images[i], real)
-        count = int(out["num_detections"][i])
-        assert count == len(expected) > 0
-        ymin, xmin, ymax, xmax = out["detection_boxes"][i, :count].T
-        boxes = np.stack([xmin * 120, ymin * 90, xmax * 120, ymax * 90], axis=1)
-        np.testing.assert_allclose(boxes, expected.boxes, atol=1e-2)
-        np.testing.assert_allclose(out["detection_scores"][i, :count], expected.scores, atol=1e-4)
-        np.testing.assert_array_equal(out["detection_classes"][i, :count], expected.classes)
+        expected = detector.detect(images[i], proposals[i][proposals[i, :, 0] >= 0])
+        assert len(expected) > 0
+        assert_detections(out, i, expected, 90, 120)
 
 
-def test_mixed_precision_detector_exports(tmp_path):
-    keras.utils.set_random_seed(3)
+@pytest.mark.parametrize(
+    ("sizes", "counts"),
+    [
+        ([(90, 120)], [3000]),
+        ([(1, 1), (40, 700)], [1, 9]),
+        ([(90, 120)] * 3 + [(200, 30), (1, 50), (90, 121), (7, 7)], [50, 0, 1, 20, 5, 300, 2]),
+        ([(3000, 4000)], [40]),
+        ([(50, 60)], [0]),
+    ],
+)
+def test_files_of_different_sizes_in_one_batch(detector, served, sizes, counts):
+    images = [photograph(*size, seed) for seed, size in enumerate(sizes)]
+    proposals = [
+        proposals_in(*size, n, seed)
+        for seed, (size, n) in enumerate(zip(sizes, counts, strict=True))
+    ]
+    out = served["serving_default"](
+        image_bytes=tf.constant([encoded(image) for image in images]), proposals=padded(proposals)
+    )
+    for i, (image, boxes) in enumerate(zip(images, proposals, strict=True)):
+        assert_detections(out, i, detector.detect(image, boxes), *image.shape[:2])
+    assert out["detection_boxes"].shape == (len(sizes), 100, 4)
+
+
+def test_jpeg_is_decoded_as_everywhere_in_this_package(detector, served, tmp_path):
+    from keras_frcnn.data.images import open_image
+
+    (tmp_path / "a.jpg").write_bytes(encoded(photograph(90, 120), "JPEG", quality=90))
+    boxes = proposals_in(90, 120, 80)
+    out = served["serving_default"](
+        image_bytes=tf.constant([(tmp_path / "a.jpg").read_bytes()]), proposals=boxes[None]
+    )
+    assert_detections(out, 0, detector.detect(open_image(tmp_path / "a.jpg"), boxes), 90, 120)
+
+
+def test_raw_gives_every_proposal_before_suppression(detector, served):
+    images = [photograph(90, 120), photograph(50, 40, seed=1)]
+    proposals = [proposals_in(90, 120, 30), proposals_in(50, 40, 20, seed=1)]
+    out = served["raw"](
+        image_bytes=tf.constant([encoded(image) for image in images]), proposals=padded(proposals)
+    )
+    assert out["raw_detection_scores"].shape == (2, 30, 4)
+    assert out["raw_detection_boxes"].shape == (2, 30, 3, 4)
+    assert not np.any(out["raw_detection_scores"][1, 20:])
+    assert not np.any(out["raw_detection_boxes"][1, 20:])
+    for i, (image, boxes) in enumerate(zip(images, proposals, strict=True)):
+        p, deltas = (x[0].numpy() for x in detector.predict(image[None], boxes[None]))
+        np.testing.assert_allclose(out["raw_detection_scores"][i, : len(boxes)], p, atol=1e-4)
+        size = boxes[:, None, 2:] - boxes[:, None, :2]
+        center = boxes[:, None, :2] + size / 2 + deltas[..., :2] * size
+        half = size * np.exp(deltas[..., 2:]) / 2
+        height, width = image.shape[:2]
+        expected = np.concatenate([center - half, center + half], -1) / ([width, height] * 2)
+        expected = np.clip(expected, 0, 1)[..., [1, 0, 3, 2]]
+        found = out["raw_detection_boxes"][i, : len(boxes)]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_portable_graph_holds_only_tensorflows_own_ops(exported):
+    assert not {op for op in used_ops(exported) if "Frcnn" in op or "PyFunc" in op}
+
+
+def test_only_matrices_are_variables(detector, exported):
+    found = tf.train.list_variables(str(exported / "variables" / "variables"))
+    shapes = sorted(tuple(shape) for _, shape in found if len(shape))
+    dense = ("fc6", "fc7", "cls_score", "bbox_deltas")
+    assert shapes == sorted(tuple(detector.model.get_layer(n).kernel.shape) for n in dense)
+
+
+def test_custom_op_gives_the_same_and_is_refused_as_portable(detector, exported, served, tmp_path):
+    folder = export_saved_model(detector, CLASSES, tmp_path, ops="custom")
+    assert "KerasFrcnn>RoiPool" in used_ops(folder)
+    with pytest.raises(RuntimeError, match="KerasFrcnn>RoiPool"):
+        check_portable(folder)
+    inputs = {"images": photograph(90, 120)[None], "proposals": proposals_in(90, 120, 60)[None]}
+    custom = tf.saved_model.load(str(folder)).signatures["detect_pixels"](**inputs)
+    for name, value in served["detect_pixels"](**inputs).items():
+        np.testing.assert_allclose(custom[name], value, atol=1e-5)
+
+
+def test_python_functions_are_not_portable(tmp_path):
+    module = tf.Module()
+    module.f = tf.function(
+        lambda x: tf.numpy_function(np.sin, [x], tf.float32),
+        input_signature=[tf.TensorSpec([], tf.float32)],
+    )
+    tf.saved_model.save(module, str(tmp_path))
+    with pytest.raises(RuntimeError, match="PyFunc"):
+        check_portable(tmp_path)
+
+
+def test_compressed_export(detector, tmp_path):
+    folder = export_saved_model(detector, CLASSES, tmp_path, svd={"ranks": {"fc6": 32}})
+    model = json.loads((folder / "assets.extra" / "model.json").read_text())
+    assert model["export"]["svd"] == {"fc6": 32}
+    image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
+    out = tf.saved_model.load(str(folder)).signatures["detect_pixels"](
+        images=image[None], proposals=boxes[None]
+    )
+    # Of full rank: what the uncompressed detector finds.
+    assert_detections(out, 0, detector.detect(image, boxes), 90, 120)
+
+
+def test_what_travels_with_the_model(detector, exported, tmp_path):
+    model = json.loads((exported / "assets.extra" / "model.json").read_text("utf-8"))
+    assert model["class_names"] == list(CLASSES)
+    assert model["detector"]["min_side"] == 96 and model["detector"]["max_detections"] == 100
+    assert model["export"] == {
+        "ops": "portable",
+        "precision": "float32",
+        "svd": {},
+        "max_pixels": 12_000_000,
+    }
+    assert model["versions"]["keras_frcnn"] == keras_frcnn.__version__
+    assert model["versions"]["tensorflow"] == tf.__version__
+    assert model["weights_sha256"] == fingerprint(detector.model)
+
+
+def test_fingerprint_is_of_the_weights():
+    model = small_model()
+    first = fingerprint(model)
+    assert first == fingerprint(small_model())
+    bias = model.get_layer("fc7").bias
+    bias.assign(bias + 1e-6)
+    assert fingerprint(model) != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_names": CLASSES[:2]}, "class_names: 2 names for a model of 3"),
+        ({"version": 0}, "version"),
+        ({"overwrite": True}, "which version"),
+        ({"ops": "fast"}, "fast"),
+        ({"precision": "int8"}, "int8"),
+        ({"max_pixels": 0}, "max_pixels"),
+        ({"svd": {"ranks": {"fc6": 33}}}, "fc6 must be from 1 to 32"),
+    ],
+)
+def test_impossible_arguments_are_named(detector, tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        export_saved_model(detector, **{"class_names": CLASSES, "to": tmp_path, **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+        mixed = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
     finally:
         keras.config.set_dtype_policy(policy)
-    head = model.get_layer("cls_score")
-    head.kernel.assign(head.kernel * 30)
-    half = Detector(model, (103.939, 116.779, 123.68), min_side=96, max_side=160)
-    folder = export_saved_model(half, CLASSES, tmp_path / "models")
-    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    images, proposals = inputs(count=1)
-    out = served(images=images, proposals=proposals)
-    expected = half.detect(images[0], proposals[0])
-    assert out["detection_scores"].dtype == tf.float32
-    # bfloat16 has 8 bits: scores agree to a few parts in a thousand.
-    np.testing.assert_allclose(
-        out["detection_scores"][0, : len(expected)], expected.scores, atol=0.01
+    full = small_model()
+    mixed.set_weights(full.get_weights())
+    expected = Detector(mixed, MEANS, min_side=96, max_side=160)
+    detector = Detector(full, MEANS, min_side=96, max_side=160)
+    folder = export_saved_model(detector, CLASSES, tmp_path, precision="bfloat16")
+    image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
+    out = tf.saved_model.load(str(folder)).signatures["raw"](
+        image_bytes=tf.constant([encoded(image)]), proposals=boxes[None]
     )
-
-
-def test_graph_holds_only_tensorflows_own_ops(exported):
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    message = saved_model_pb2.SavedModel.FromString((exported / "saved_model.pb").read_bytes())
-    graph = message.meta_graphs[0].graph_def
-    ops = {node.op for node in graph.node}
-    ops |= {node.op for function in graph.library.function for node in function.node_def}
-    assert not {op for op in ops if "Frcnn" in op or "PyFunc" in op}
-
-
-def test_unknown_sizes_and_no_proposals(exported):
-    served = tf.saved_model.load(str(exported)).signatures["serving_default"]
-    for height, width in ((1, 1), (40, 700)):
-        out = served(
-            images=tf.zeros([3, height, width, 3], tf.uint8), proposals=tf.zeros([3, 0, 4])
-        )
-        assert out["detection_boxes"].shape == (3, 100, 4)
-        assert not out["num_detections"].numpy().any()
-
-
-def test_class_names_travel_along(exported):
-    text = (exported / "assets.extra" / "classes.json").read_text(encoding="utf-8")
-    assert json.loads(text) == list(CLASSES)
-
-
-def test_an_existing_version_is_not_overwritten(detector, exported):
-    before = sorted(p.name for p in exported.parent.iterdir())
-    with pytest.raises(InputError, match="exists"):
-        export_saved_model(detector, CLASSES, exported.parent)
-    assert sorted(p.name for p in exported.parent.iterdir()) == before == ["1"]
-
-
-def test_unwritable_target_is_named(detector, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file"):
-        export_saved_model(detector, CLASSES, tmp_path / "file" / "models")
+    probabilities, _ = expected.predict(image[None], boxes[None])
+    assert out["raw_detection_scores"].dtype == tf.float32
+    # bfloat16 has 8 bits: scores agree to a few parts in a thousand.
+    np.testing.assert_allclose(out["raw_detection_scores"], probabilities, atol=0.01)
+    variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    types = variables.get_variable_to_dtype_map()
+    shapes = variables.get_variable_to_shape_map()
+    fc6 = [types[name] for name, shape in shapes.items() if shape == [25088, 32]]
+    assert fc6 == [tf.bfloat16]

@@ -1,0 +1,35 @@
+"""A trained model in the number format it is to be served in."""
+
+import keras
+
+from keras_frcnn.trunks import LocalResponseNorm
+
+# What `fast_rcnn` computes in float32 under any policy.
+FLOAT32_LAYERS = ("cls_score", "bbox_deltas", "bbox_per_class", "bbox_pred")
+
+
+def with_precision(model: keras.Model, precision: str) -> keras.Model:
+    """A copy of `model` whose layers compute in `precision` and store their weights in it.
+
+    Args:
+        model: a functional model; `mixed_bfloat16`, `bfloat16` or float32.
+        precision: "float32" or "bfloat16". In bfloat16 the last layers, which make scores and
+            offsets, and local response normalisation, which has no bfloat16 kernel on the CPU, stay
+            float32. The results are those of `mixed_bfloat16`, at half the size.
+    """
+
+    def convert(layer):
+        config = layer.get_config()
+        stays = layer.name in FLOAT32_LAYERS or isinstance(layer, LocalResponseNorm)
+        config["dtype"] = "float32" if stays else precision
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=convert, recursive=True)
+    copy_weights(model, copy)
+    return copy
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Assign the weights of one model to those of another of the same structure."""
+    for old, new in zip(source.weights, target.weights, strict=True):
+        new.assign(old.value)

@@ -1,0 +1,32 @@
+"""A small detector and its export, for all tests of this folder."""
+
+import keras
+import pytest
+
+from keras_frcnn.detection import Detector
+from keras_frcnn.export.saved_model import export_saved_model
+from keras_frcnn.model import fast_rcnn
+
+CLASSES = ("cat", "dog", "żółw")
+MEANS = (103.939, 116.779, 123.68)
+MAX_PIXELS = 12_000_000
+
+
+def small_model(seed=3):
+    """With scores far enough apart that some pass the threshold."""
+    keras.utils.set_random_seed(seed)
+    model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+    head = model.get_layer("cls_score")
+    head.kernel.assign(head.kernel * 30)
+    return model
+
+
+@pytest.fixture(scope="session")
+def detector():
+    return Detector(small_model(), MEANS, min_side=96, max_side=160)
+
+
+@pytest.fixture(scope="session")
+def exported(detector, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "with space"
+    return export_saved_model(detector, CLASSES, folder, max_pixels=MAX_PIXELS)

@@ -119,10 +119,25 @@ def detect(args) -> None:
 
 def export(args) -> None:
     """Write a SavedModel."""
+    from keras_frcnn.export.inputs import MAX_PIXELS
     from keras_frcnn.export.saved_model import export_saved_model
+    from keras_frcnn.export.svd import parse_svd
 
+    svd = parse_svd(args.svd) if args.svd else None
     detector, settings = runs.load_detector(args.run_dir, args.best)
-    print(f"exported to {export_saved_model(detector, settings.class_names, args.to)}")
+    folder = export_saved_model(
+        detector,
+        settings.class_names,
+        args.to,
+        version=args.version,
+        overwrite=args.overwrite,
+        ops=args.ops,
+        precision=args.precision,
+        svd=svd,
+        max_pixels=MAX_PIXELS if args.max_pixels is None else args.max_pixels,
+        settings=settings.to_dict(),
+    )
+    print(f"exported to {folder}")
 
 
 def recipes(args) -> None:

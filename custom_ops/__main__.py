@@ -8,21 +8,34 @@ from keras_frcnn.custom_ops.build import (
     CompileError,
     NoCompilerError,
     build,
+    cuda_architectures,
     find_compiler,
     instruction_set,
+    why_no_cuda,
 )
+from keras_frcnn.custom_ops.library import load_library
 
 
 def main() -> int:
-    """Build the op library and print where it is; 1 where it cannot be built."""
+    """Build the op library, test it where there is a GPU, and print what it holds.
+
+    Returns 1 where it cannot be built.
+    """
     print(f"TensorFlow {tf.__version__}")
     try:
-        path = build()
+        path = build(again_without_cuda=True)
     except (NoCompilerError, CompileError) as error:
         print(f"RoI pooling: built-in TensorFlow ops, because {error}")
         return 1
     print(f"RoI pooling: compiled op {path}")
     print(f"  built with {' '.join(find_compiler())}; CPU kernels: {instruction_set(path)}")
+    if architectures := cuda_architectures(path):
+        print(f"  CUDA kernels: {architectures}")
+    else:
+        print(f"  no CUDA kernels: {why_no_cuda(path)}")
+    load_library()
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    print(f"  TensorFlow sees {gpus} GPU{'s' if gpus != 1 else ''}")
     return 0
 
 

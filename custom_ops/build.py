@@ -1,7 +1,10 @@
 """Compiles the op library for the TensorFlow that is installed.
 
 The library lives in the cache folder under a name that holds TensorFlow's version and a hash of
-the sources, the flags and the compiler's version: when any of them changes it is built anew.
+the sources, the flags and the compilers' versions: when any of them changes it is built anew.
+
+Where there is a CUDA compiler, kernels for GPUs are part of it. Where that compiler fails, the
+library is built without them, and the reason is kept in a file beside it.
 """
 
 import ctypes
@@ -13,11 +16,13 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorflow as tf
 
+from keras_frcnn.custom_ops import cuda
 from keras_frcnn.paths import cache_dir
 
 SOURCE_DIR = Path(__file__).resolve().parent
@@ -29,8 +34,9 @@ KERNEL_FLAGS = {
     "roi_pool_cpu_avx2.cc": ["-mavx2"],
     "roi_pool_cpu_avx512.cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
 }
-# The only files that include TensorFlow's headers.
-TENSORFLOW_SOURCES = ("roi_pool_ops.cc", "roi_pool_cpu_ops.cc")
+# The only files that include TensorFlow's headers, and those that are for GPUs.
+TENSORFLOW_SOURCES = ("roi_pool_ops.cc", "roi_pool_cpu_ops.cc", "roi_pool_gpu_ops.cc")
+GPU_SOURCES = ("roi_pool_cuda.cu", "roi_pool_gpu_ops.cc")
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]
@@ -60,38 +66,70 @@ def find_compiler() -> list[str]:
     )
 
 
-def library_path(compiler: list[str]) -> Path:
-    """Where the library for these sources, this compiler and this TensorFlow is kept."""
+def library_path(compiler: list[str], nvcc: cuda.Nvcc | None = None) -> Path:
+    """Where the library for these sources, these compilers and this TensorFlow is kept."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version)
     for part in [*compiler, platform.machine(), *_all_flags(), *tf.sysconfig.get_link_flags()]:
         digest.update(part.encode() + b"\0")
+    if nvcc:
+        for part in [nvcc.version, *nvcc.command(compiler), *nvcc.link_flags]:
+            digest.update(part.encode() + b"\0")
     for source in _sources():
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     name = f"roi_pool-tf{tf.__version__}-{digest.hexdigest()[:16]}.so"
     return cache_dir() / "ops" / name
 
 
-def build() -> Path:
+def build(again_without_cuda: bool = False) -> Path:
     """Build the library unless it is there already, and return its path.
 
-    Any number of processes may call this at once: one compiles and the others wait for it.
+    Any number of processes may call this at once: one compiles and the others wait for it. A
+    library whose CUDA part could not be compiled is built anew only where `again_without_cuda`.
 
     Raises:
         NoCompilerError: there is no C++ compiler.
         CompileError: the compiler failed.
     """
     compiler = find_compiler()
-    library = library_path(compiler)
-    if library.exists():
+    try:
+        nvcc = cuda.find_nvcc() if _gpu_sources() else None
+    except cuda.CudaUnavailableError:
+        nvcc = None
+    library = library_path(compiler, nvcc)
+    failure = _failure_file(library)
+    if library.exists() and not (again_without_cuda and failure.exists()):
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with open(library.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+        if again_without_cuda and failure.exists():
+            library.unlink(missing_ok=True)
+            failure.unlink()
         if not library.exists():
             with tempfile.TemporaryDirectory(dir=library.parent) as work:
-                os.replace(_compile(compiler, Path(work)), library)
+                os.replace(_compile(compiler, nvcc, Path(work), failure), library)
     return library
+
+
+def cuda_architectures(library: Path) -> str | None:
+    """The GPU architectures that a built library has kernels for; None without CUDA."""
+    loaded = ctypes.CDLL(str(library))
+    if not hasattr(loaded, "KerasFrcnnCudaArchitectures"):
+        return None
+    loaded.KerasFrcnnCudaArchitectures.restype = ctypes.c_char_p
+    return loaded.KerasFrcnnCudaArchitectures().decode()
+
+
+def why_no_cuda(library: Path) -> str:
+    """Why a built library has no CUDA kernels, and what to do about it."""
+    failure = _failure_file(library)
+    if failure.exists():
+        return failure.read_text()
+    try:
+        return f"they were not built with {cuda.find_nvcc().path}"
+    except cuda.CudaUnavailableError as error:
+        return str(error)
 
 
 def instruction_set(library: Path) -> str:
@@ -101,20 +139,39 @@ def instruction_set(library: Path) -> str:
     return name().decode()
 
 
-def _compile(compiler: list[str], work: Path) -> Path:
+def _compile(compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, failure: Path) -> Path:
     def compile_one(source):
-        target = work / (source.stem + ".o")
+        target = work / (source.name + ".o")
+        if source.suffix == ".cu":
+            _run([*nvcc.command(compiler), "-c", str(source), "-o", str(target)])
+            return str(target)
         flags = COMMON_FLAGS + KERNEL_FLAGS.get(source.name, [])
         if source.name in TENSORFLOW_SOURCES:
             flags += _tensorflow_flags()
         _run([*compiler, *flags, "-c", str(source), "-o", str(target)])
         return str(target)
 
-    translation_units = [source for source in _sources() if source.suffix == ".cc"]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, translation_units))
-    library = work / "library.so"
+    def compile_all(sources):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(compile_one, sources))
+
+    gpu_sources = _gpu_sources()
+    sources = [source for source in _sources() if source.suffix != ".h"]
+    objects = compile_all(source for source in sources if source not in gpu_sources)
     link_flags = tf.sysconfig.get_link_flags()
+    library = work / "library.so"
+    if nvcc:
+        try:
+            with_gpu = [*objects, *compile_all(gpu_sources), *nvcc.link_flags]
+            _run([*compiler, "-shared", "-o", str(library), *with_gpu, *link_flags])
+            return library
+        except CompileError as error:
+            warnings.warn(
+                "RoI pooling is built without kernels for GPUs, where it will run on the CPU:"
+                f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds them.",
+                stacklevel=3,
+            )
+            failure.write_text(str(error))
     _run([*compiler, "-shared", "-o", str(library), *objects, *link_flags])
     return library
 
@@ -127,10 +184,20 @@ def _run(command: list[str]) -> None:
 
 def _sources() -> list[Path]:
     """Headers and sources for this machine's processor, in a fixed order."""
-    sources = sorted([*SOURCE_DIR.glob("*.h"), *SOURCE_DIR.glob("*.cc")])
+    sources = sorted(
+        path for suffix in ("h", "cc", "cu") for path in SOURCE_DIR.glob("*." + suffix)
+    )
     if platform.machine() in X86:
         return sources
     return [source for source in sources if source.name not in KERNEL_FLAGS]
+
+
+def _gpu_sources() -> list[Path]:
+    return [source for source in _sources() if source.name in GPU_SOURCES]
+
+
+def _failure_file(library: Path) -> Path:
+    return library.with_suffix(".no-cuda")
 
 
 def _all_flags() -> list[str]:

@@ -8,7 +8,7 @@ from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.model import fast_rcnn
 from keras_frcnn.optimizer import SGD
 from keras_frcnn.trunks import TRUNKS
-from tests.exactness import test_whole_step as whole_step
+from tests.exactness import tiny
 
 FROZEN_IN_THE_PAPER = {f"block{b}_conv{i}" for b in (1, 2) for i in (1, 2)}  # conv1_1 to conv2_2
 rng = np.random.default_rng(0)
@@ -66,21 +66,21 @@ def test_both_kernel_and_bias_of_every_other_layer_move(vgg16):
 
 
 def test_normalisation_of_the_targets_is_not_trained():
-    model = whole_step.tiny_model()
+    model = tiny.tiny_model()
     layer = model.get_layer("bbox_pred")
     assert not layer.trainable_variables
-    x = rng.normal(size=(1, 1, whole_step.CLASSES, 4)).astype(np.float32)
-    model.train_on_batch(*whole_step.as_keras(*whole_step.batch(0)))
-    np.testing.assert_allclose(layer(x), x * whole_step.STD + whole_step.MEAN, rtol=1e-5, atol=1e-6)
+    x = rng.normal(size=(1, 1, tiny.CLASSES, 4)).astype(np.float32)
+    model.train_on_batch(*tiny.as_keras(*tiny.batch(0)))
+    np.testing.assert_allclose(layer(x), x * tiny.STD + tiny.MEAN, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
 def wide():
-    return whole_step.tiny_model(dropout=0.5, fc_units=(2000, 3000))
+    return tiny.tiny_model(dropout=0.5, fc_units=(2000, 3000))
 
 
 def test_dropout_only_in_training(wide):
-    x, y = whole_step.as_keras(*whole_step.batch(0))
+    x, y = tiny.as_keras(*tiny.batch(0))
     first, second = (wide.predict(x, verbose=0) for _ in range(2))
     for key, expected in first.items():
         np.testing.assert_array_equal(second[key], expected)
@@ -97,7 +97,7 @@ def test_half_of_fc6_and_of_fc7_is_dropped_and_the_rest_doubled(wide):
         dropped = keras.Model(
             wide.inputs, [wide.get_layer(name).output, wide.get_layer(f"drop_{name}").output]
         )
-        x, _ = whole_step.as_keras(*whole_step.batch(0))
+        x, _ = tiny.as_keras(*tiny.batch(0))
         before, after = dropped(x, training=False)
         np.testing.assert_array_equal(before, after)
         before, after = (x.numpy() for x in dropped(x, training=True))
@@ -109,8 +109,8 @@ def test_half_of_fc6_and_of_fc7_is_dropped_and_the_rest_doubled(wide):
 
 
 def test_dropout_of_one_seed_is_the_same():
-    x, _ = whole_step.as_keras(*whole_step.batch(0))
-    models = [whole_step.tiny_model(dropout=0.5, fc_units=(32, 32)) for _ in range(2)]
+    x, _ = tiny.as_keras(*tiny.batch(0))
+    models = [tiny.tiny_model(dropout=0.5, fc_units=(32, 32)) for _ in range(2)]
     scores = [model(x, training=True)["cls_score"].numpy() for model in models]
     np.testing.assert_array_equal(*scores)
 

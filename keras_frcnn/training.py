@@ -36,7 +36,7 @@ from keras_frcnn.settings import Settings
 from keras_frcnn.stage_pictures import StagePictures
 from keras_frcnn.statistics import TrainingStatistics
 from keras_frcnn.steps import StepCallbacks
-from keras_frcnn.targets import target_statistics
+from keras_frcnn.target_cache import cached_target_statistics
 from keras_frcnn.trunks import TRUNKS
 from keras_frcnn.validation import Validation
 
@@ -200,7 +200,7 @@ def build_and_compile(
     dataset: Dataset, proposals: Sequence[np.ndarray], settings: Settings
 ) -> keras.Model:
     """The model of `settings` with its two losses and the optimizer, ready for `fit`."""
-    mean, std = target_statistics(dataset, proposals)
+    mean, std = cached_target_statistics(dataset, proposals)
     source = TrainedDetector(settings.initial, settings) if settings.initial else None
     finetune_from = settings.finetune_from
     if source:  # frozen by default as where weights are loaded

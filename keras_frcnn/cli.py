@@ -124,10 +124,36 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(sub)
     _add_export(sub)
 
+    sub = command(
+        "ablate",
+        "run an experiment of the paper: train variants of a recipe and compare them",
+        "keras-frcnn ablate multi-task --recipe squeezenet-voc07-subset --out runs/multi-task",
+    )
+    _add_ablation(sub)
+
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
-    sub.add_argument("name", choices=("roi-pool",), help="what to measure")
+    sub.add_argument("name", choices=("roi-pool", "train"), help="what to measure")
     sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
     return parser
+
+
+def _add_ablation(sub) -> None:
+    sub.add_argument(
+        "name",
+        metavar="NAME",
+        help="multi-task, scales, proposals (their number) or finetune-depth",
+    )
+    sub.add_argument("--recipe", required=True, help="what to vary: keras-frcnn recipes")
+    sub.add_argument("--out", required=True, help="folder for runs, table and plot")
+    sub.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="settings of all variants, in place of the recipe's",
+    )  # fmt: skip
+    _add_data(sub, classes=False, required=False)
+    sub.add_argument("--test-split", help="split to test on (the recipe's)")
+    _add_proposals(sub, imported=False)
+    # Of `train`: what is finished is never trained again here, and proposals are searched for.
+    sub.set_defaults(resume=False, proposals=None, processes=None)
 
 
 def _add_run(sub) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn import data, pictures, runs, training
+from keras_frcnn.ablations import load_ablation
+from keras_frcnn.ablations.ablation import Split, plan, run_ablation
 from keras_frcnn.curves import draw_precision_recall
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import open_image
@@ -157,6 +159,32 @@ def demo(args) -> None:
     from keras_frcnn.demo import run_demo
 
     run_demo(Path(args.out))
+
+
+def ablate(args) -> None:
+    """Train the variants of an experiment of the paper and compare them."""
+    ablation, recipe, out = load_ablation(args.name), load_recipe(args.recipe), Path(args.out)
+    tested = {
+        "data": args.data or recipe.test_data,
+        "split": args.test_split or recipe.test_split,
+    }
+    args.split = args.split or recipe.settings.split or None
+    resolved = resolve(args)
+    args.data = resolved.settings.data
+    train_set = _load_dataset(args)
+    settings = dataclasses.replace(resolved.settings, class_names=train_set.class_names)
+    test_args = argparse.Namespace(**{**vars(args), **tested})
+    test_set = _load_dataset(test_args, settings.class_names)
+    plan(ablation, out, settings)  # before the search for proposals, which takes a while
+    print(resolved.report())
+    run_ablation(
+        ablation,
+        out,
+        settings,
+        Split(train_set, _find(args, train_set, recipe)),
+        Split(test_set, _find(test_args, test_set, recipe)),
+        _metric(settings.data, _of_its_data(recipe, settings)),
+    )
 
 
 def bench(args) -> None:

@@ -43,7 +43,8 @@ class Settings:
     weights: str | None = None  # None (random), "imagenet" or the path of an HDF5 file
     initial: str | None = None  # a run whose detector this one starts from, in place of `weights`
     # The first layer to train where weights are loaded, such as "conv3_1" (the paper's choice for
-    # VGG16, section 4.5); None: the trunk's. "fc6" trains no convolution.
+    # VGG16, section 4.5); None: the trunk's. "fc6" trains no convolution, "bbox_pred" the box
+    # regressor alone (stage-wise training, section 5.1).
     finetune_from: str | None = None
     fc_units: tuple[int, int] | None = None  # of fc6 and fc7; None: the trunk's
     dropout: float = 0.5

@@ -12,6 +12,10 @@ from keras import layers
 
 from keras_frcnn.errors import InputError, did_you_mean
 
+# The parts after any trunk, as `finetune_from` names them, and their layers. The box regressor is
+# last, so that it can be trained alone (stage-wise training, paper section 5.1).
+HEAD = {name: (name,) for name in ("fc6", "fc7", "cls_score")} | {"bbox_pred": ("bbox_deltas",)}
+
 
 @dataclass(frozen=True)
 class Trunk:
@@ -40,7 +44,8 @@ class Trunk:
             InputError: the trunk has no part of that name.
         """
         first = finetune_from or self.finetune_from
-        names = [*self.parts, "fc6"]
+        parts = self.parts | HEAD
+        names = list(parts)
         if first is None:
             return []
         if first not in names:
@@ -48,7 +53,7 @@ class Trunk:
                 f"finetune_from: {did_you_mean(first, names)}; the trunk's layers are "
                 + ", ".join(names)
             )
-        return [layer for name in names[: names.index(first)] for layer in self.parts[name]]
+        return [layer for name in names[: names.index(first)] for layer in parts[name]]
 
 
 def _vgg16(images):

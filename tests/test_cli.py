@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from keras_frcnn.cli import main
+from keras_frcnn.runs import load_detector
 
 OBJECT = (
     "<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
@@ -227,8 +228,20 @@ def test_impossible_setting_is_named(voc_folder, tmp_path, capsys):
     assert "steps" in error and not (tmp_path / "run").exists()
 
 
+def test_ablate_writes_table_and_picture(voc_folder, cache, tmp_path, capsys):
+    settings = "weights=none fc_units=16,16 min_side=64 max_side=100 rois_per_image=16 steps=2"
+    arguments = ["--recipe", "squeezenet-voc07-subset", "--set", *settings.split()]
+    arguments += ["--data", str(voc_folder), "--out", str(tmp_path / "out")]
+    assert main(["ablate", "proposals", *arguments]) == 0
+    assert (tmp_path / "out" / "recipe" / "config.json").is_file()
+    assert {p.name for p in (tmp_path / "out").glob("proposals.*")} == {
+        f"proposals.{suffix}" for suffix in ("csv", "md", "png")
+    }
+    assert "'proposal' is unknown" in error_of(["ablate", "proposal", *arguments], capsys)
+
+
 @pytest.mark.parametrize(
-    "command", ["demo", "proposals", "train", "evaluate", "detect", "export", "bench"]
+    "command", ["demo", "proposals", "train", "recipes", "evaluate", "detect", "export", "bench"]
 )
 def test_every_command_has_help_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as exit:
@@ -243,3 +256,59 @@ def test_help_does_not_import_tensorflow():
     code = "import sys, keras_frcnn.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\n"
     code += "sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_recipe_with_changes_is_saved_printed_and_resumed(voc_folder, cache, tmp_path, capsys):
+    run = tmp_path / "run"
+    tiny = "weights=none fc_units=8,8 min_side=64 max_side=100 steps=1 precision=float32".split()
+    recipe = ["--recipe", "squeezenet-voc07-subset", "--set", "rois_per_image=16", "--set", *tiny]
+    data = ["--data", str(voc_folder), "--split", "trainval"]
+    assert main(["train", "--out", str(run), *recipe, *data]) == 0
+    printed = capsys.readouterr().out
+    assert "settings: recipe squeezenet-voc07-subset, with" in printed
+    assert "steps=1 (not 5000)" in printed and "warmup" not in printed
+    config = json.loads((run / "config.json").read_text())
+    assert config["recipe"] == "squeezenet-voc07-subset"
+    assert (config["rois_per_image"], config["warmup"], config["weights"]) == (16, 300, None)
+
+    # The run knows its settings and its data.
+    assert main(["train", "--out", str(run), "--resume", "--steps", "2"]) == 0
+    assert "trained for 2 steps" in capsys.readouterr().out
+    assert json.loads((run / "config.json").read_text()) == {**config, "steps": 2}
+    # Its recipe's test data is not that of the data it was trained on.
+    assert "--data" in error_of(["evaluate", run], capsys)
+
+
+def test_a_run_starts_from_another(run, voc_folder, tmp_path, capsys):
+    arguments = ["train", "--from", str(run), "--data", str(voc_folder), "--split", "trainval"]
+    tiny = ["--set", "rois_per_image=16", "steps=1", "rate=1e-9", "precision=float32", "dropout=0"]
+    assert main([*arguments, *tiny, "--out", str(tmp_path / "new")]) == 0
+    config = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (config["trunk"], config["fc_units"]) == ("squeezenet", [16, 16])
+    old, _ = load_detector(run)
+    new, _ = load_detector(tmp_path / "new")
+    for layer in new.model.layers:
+        if hasattr(layer, "kernel"):  # the rate is too low to change anything
+            expected = old.model.get_layer(layer.name).kernel
+            np.testing.assert_allclose(layer.kernel, expected, atol=1e-6)
+    error = error_of([*arguments, "--from", tmp_path, "--out", tmp_path / "x"], capsys)
+    assert str(tmp_path) in error and not (tmp_path / "x").exists()
+
+
+def test_recipes_are_listed_and_shown(capsys):
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and lines[0].startswith("vgg16-voc07 ")
+    assert main(["recipes", "vgg16-voc07++12"]) == 0
+    shown = capsys.readouterr().out
+    assert "--recipe vgg16-voc07++12" in shown and "decay_at=40000,80000" in shown
+    assert "nearest is 'vgg16-bccd'" in error_of(["recipes", "vgg16-bcd"], capsys)
+
+
+def test_unknown_setting_is_refused_before_the_data_is_read(tmp_path, capsys):
+    arguments = ["train", "--data", "nowhere", "--out", tmp_path / "run", "--set", "step=3"]
+    assert "'step' is unknown, the nearest is 'steps'" in error_of(arguments, capsys)
+
+
+def test_training_without_data_or_recipe(tmp_path, capsys):
+    assert "--recipe" in error_of(["train", "--out", tmp_path / "run"], capsys)

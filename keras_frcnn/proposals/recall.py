@@ -27,6 +27,21 @@ def total_recall(
     return float(found.sum() / objects.sum()) if objects.any() else float("nan")
 
 
+def average_recall(proposals: Sequence[np.ndarray], dataset: Dataset) -> float:
+    """The mean of `total_recall` over IoU thresholds from 0.5 to 1; NaN without any object.
+
+    Twice the area under the curve of recall over IoU (Hosang et al. 2016, "What makes for
+    effective detection proposals?"; paper section 5.5), which is the mean over the objects of
+    2 * max(IoU - 0.5, 0), where the IoU is that with the nearest proposal.
+    """
+    best = [np.zeros(0)]
+    for boxes, record in zip(proposals, dataset.images, strict=True):
+        gt_boxes = record.boxes[~record.is_difficult]
+        best.append(_pairwise_iou(gt_boxes, boxes).max(axis=1, initial=0))
+    best = np.concatenate(best)
+    return float(np.mean(2 * np.maximum(best - 0.5, 0))) if len(best) else float("nan")
+
+
 def _count_objects(proposals, dataset, iou_threshold) -> tuple[np.ndarray, np.ndarray]:
     """How many objects of each class are found, and how many there are, both [K]."""
     objects = np.zeros(len(dataset.class_names))

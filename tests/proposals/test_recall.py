@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
-from keras_frcnn.proposals.recall import proposal_recall, total_recall
+from keras_frcnn.proposals.recall import average_recall, proposal_recall, total_recall
 
 
 def test_hand_worked_recall():
@@ -41,3 +42,21 @@ def test_images_without_proposals():
     dataset = Dataset("d", ("one",), (record,))
     assert proposal_recall([np.zeros((0, 4), np.float32)], dataset).tolist() == [0.0]
     assert total_recall([np.zeros((0, 4), np.float32)], dataset) == 0
+
+
+def test_average_recall_is_the_mean_over_thresholds():
+    record = ImageRecord(
+        "a.png", "a.png", 100, 100,
+        boxes=np.float32([[0, 0, 40, 10], [50, 50, 90, 60], [0, 80, 40, 90], [0, 0, 90, 90]]),
+        labels=np.int32([1, 1, 1, 1]),
+        is_difficult=np.array([False, False, False, True]),
+    )  # fmt: skip
+    dataset = Dataset("d", ("one",), (record,))
+    # IoU 1, 0.75 and 0.5 with the three objects; 2 * (IoU - 0.5) is 1, 0.5 and 0.
+    proposals = [np.float32([[0, 0, 40, 10], [50, 50, 80, 60], [0, 80, 20, 90]])]
+    assert average_recall(proposals, dataset) == pytest.approx(0.5)
+    thresholds = np.linspace(0.5, 1, 2001)
+    recalls = [total_recall(proposals, dataset, t) for t in thresholds]
+    assert average_recall(proposals, dataset) == pytest.approx(np.mean(recalls), abs=1e-3)
+    assert average_recall([np.zeros((0, 4), np.float32)], dataset) == 0
+    assert np.isnan(average_recall([], Dataset("d", ("one",), ())))

@@ -1,0 +1,52 @@
+"""Which layers to fine-tune? (Paper section 4.5, table 5.)
+
+Everything from some layer on is trained, the layers before keep the loaded weights: only the
+fully connected layers (as SPPnet did), and from about a quarter, a half and the full resolution
+of the trunk on. The paper stops at conv2_1, for want of GPU memory.
+"""
+
+from keras_frcnn.ablations.ablation import Ablation, Row, Variant
+from keras_frcnn.ablations.charts import bar_chart
+from keras_frcnn.ablations.measure import as_it_is, measure
+from keras_frcnn.errors import InputError
+from keras_frcnn.settings import Settings
+
+# For each trunk, the first layers of the paper's comparison; SqueezeNet's by their resolution.
+FIRST_LAYERS = {
+    "vgg16": ("fc6", "conv3_1", "conv2_1", "conv1_1"),
+    "vgg_cnn_m_1024": ("fc6", "conv3", "conv2", "conv1"),
+    "squeezenet": ("fc6", "fire4", "fire2", "conv1"),
+}
+
+
+def variants(settings: Settings) -> list[Variant]:
+    """A training for each first layer."""
+    if settings.weights is None and settings.initial is None:
+        raise InputError(
+            "weights: there is nothing to fine-tune in random ones; give a recipe with weights, or "
+            "--set weights=FILE"
+        )
+    return [
+        Variant(f"from-{first}", {"finetune_from": first}) for first in FIRST_LAYERS[settings.trunk]
+    ]
+
+
+def rows(name, detector, settings, test, metric) -> list[Row]:
+    """One row."""
+    measured = measure(detector, test, metric, {name: as_it_is})
+    trained = sum(int(w.shape.num_elements()) for w in detector.model.trainable_weights)
+    return [
+        {
+            "trained from": settings.finetune_from,
+            "trained weights": trained,
+            "mAP": measured.evaluations[name].mean_ap,
+        }
+    ]
+
+
+def draw(title: str, table: list[Row]):
+    """A bar for each row."""
+    return bar_chart(title, "mAP", {f"from {r['trained from']}": r["mAP"] for r in table})
+
+
+ABLATION = Ablation("finetune-depth", "Fine-tuned layers", variants, rows, draw)

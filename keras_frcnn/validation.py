@@ -50,8 +50,8 @@ class Validation(keras.callbacks.Callback):
     RUN/best.keras       the model of the highest mAP so far, the first of equals
     RUN/best.json        its step, mAP and AP, on which data and by which metric
 
-    Put it before the callback that saves checkpoints: a run that is killed during a validation
-    then resumes before it and does it again.
+    Checkpoints are to be saved after the callbacks of a step: a run that is killed during a
+    validation then resumes before it and does it again.
 
     Args:
         run: the run directory. A best model that is there already is one to surpass.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_frcnn.checkpoints import checkpoint_paths
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation
 from keras_frcnn.events import EventFile
@@ -188,6 +189,23 @@ def test_a_run_with_validation(dataset, tmp_path, capsys):
     assert [line.split(",")[0] for line in lines if line.startswith("step")] == [
         "step 100/220", "step 200/220", "step 220/220",
     ]  # fmt: skip
+
+
+def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
+    run = tmp_path / "run"
+    proposals = random_proposals(dataset)
+    watched = {"validation": (dataset, proposals), "validate_every": 40, "checkpoint_every": 50}
+    train(run, dataset, proposals, tiny_settings(steps=120), **watched)
+    first_best = best(run)
+    for path in checkpoint_paths(run)[:-1]:  # as if killed before those after step 50
+        path.unlink()
+    train(run, dataset, proposals, tiny_settings(steps=160), resume=True, **watched)
+    assert [row["step"] for row in rows(run)] == ["40", "80", "120", "160"]
+    assert best(run)["mAP"] == max([first_best["mAP"], *(float(r["mAP"]) for r in rows(run))])
+    events = event_accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("validation/mAP")] == [40, 80, 120, 160]
+    assert [e.step for e in events.Images("validation/stages")] == [40, 80, 120, 160]
+    assert [e.step for e in events.Scalars("loss")] == [100, 160]
 
 
 def test_validation_does_not_change_the_training(dataset, tmp_path):

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import keras
 
-# For their registration: a checkpoint names these classes.
-from keras_frcnn import layers, losses, metrics, optimizer  # noqa: F401
 from keras_frcnn.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.detection import Detector
 from keras_frcnn.errors import InputError

@@ -1,0 +1,56 @@
+"""Training runs in processes of their own, which a test can watch and kill."""
+
+import multiprocessing
+
+import pytest
+
+# Each process is forked from one that has imported TensorFlow and done nothing with it.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["keras_frcnn.training", "tests.tiny", "pytest"])
+
+EPOCH = 7  # mini-batches: short runs should have epochs as well
+
+
+def start(*args, cpus=1, **kwargs):
+    """Start `training.train(*args, **kwargs)` with the trunk "tiny" in a process.
+
+    Returns:
+        The process, and a connection that gives the steps done as each mini-batch begins.
+    """
+    steps, child_end = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_train, args=(child_end, cpus, args, kwargs))
+    process.start()
+    child_end.close()
+    return process, steps
+
+
+def finish(process, steps):
+    """Wait for the process; returns the steps at which mini-batches began."""
+    seen = []
+    try:
+        while True:
+            seen.append(steps.recv())
+    except EOFError:
+        process.join()
+    assert process.exitcode == 0
+    return seen
+
+
+def _train(connection, cpus, args, kwargs):
+    import tensorflow as tf
+
+    from keras_frcnn import training
+    from tests.tiny import add_trunk
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+    add_trunk(pytest.MonkeyPatch())
+    training.LOG_EVERY = EPOCH
+
+    class Telling(training.StepCallbacks):
+        def on_train_batch_begin(self, batch, logs=None):
+            connection.send(int(self.model.optimizer.iterations.numpy()))
+            super().on_train_batch_begin(batch, logs)
+
+    training.StepCallbacks = Telling
+    training.train(*args, **kwargs)

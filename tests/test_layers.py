@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from keras_frcnn.custom_ops import portable_ops
+from keras_frcnn.custom_ops.cases import random_features, random_rois, same_bits
 from keras_frcnn.custom_ops.reference import roi_pool_reference
 from keras_frcnn.layers import RoIPool, SpatialPyramidPool
-from tests.custom_ops.cases import random_features, random_rois, same_bits
 from tests.custom_ops.roi_pool_tester import RoIPoolTester
 
 SCALE = 1 / 16

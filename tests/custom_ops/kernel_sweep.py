@@ -18,28 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from tests.custom_ops.cases import DTYPES, Case, all_cases
 
 CUSTOM_OPS = Path(__file__).parents[2] / "custom_ops"
 SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-
-
-def random_cases(count: int, seed: int = 0) -> list[Case]:
-    """Small random maps with ties, zeros of both signs and NaN, and RoIs on, off and in between."""
-    rng = np.random.default_rng(seed)
-    values = np.float32([-2, -1, -0.0, 0.0, 1, 1.5, 1e-40, np.nan, np.inf, -np.inf])
-    cases = []
-    for number in range(count):
-        n, height, width, channels = (int(rng.integers(1, high)) for high in (3, 9, 9, 40))
-        features = rng.choice(values, (n, height, width, channels))
-        if number % 2:  # the kernels for maps without -0.0
-            features = rng.normal(size=features.shape).astype(np.float32)
-        corners = rng.integers(-6, 24, (int(rng.integers(0, 5)), 4)) / 2
-        rois = np.concatenate([rng.integers(0, n, (len(corners), 1)), corners * 16], axis=1)
-        bins = rng.integers(1, 9, 2).tolist()
-        cases.append(Case(f"random {number}", features, rois.astype(np.float32), *bins))
-    return cases
 
 
 def write_cases(cases: list[Case], path: Path) -> None:

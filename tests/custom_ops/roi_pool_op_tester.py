@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frcnn.custom_ops.cases import all_cases, random_features, random_rois, same_bits
 from keras_frcnn.custom_ops.reference import roi_pool_reference
-from tests.custom_ops.cases import all_cases, random_features, random_rois, same_bits
 from tests.custom_ops.roi_pool_tester import RoIPoolTester, case_ids
 
 

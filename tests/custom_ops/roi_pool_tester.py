@@ -6,8 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_frcnn.custom_ops.reference import roi_pool_reference
-from tests.custom_ops.cases import (
+from keras_frcnn.custom_ops.cases import (
     DTYPES,
     Case,
     all_cases,
@@ -15,6 +14,7 @@ from tests.custom_ops.cases import (
     random_rois,
     same_bits,
 )
+from keras_frcnn.custom_ops.reference import roi_pool_reference
 from tests.custom_ops.onnx_oracle import max_roi_pool
 
 CASES = all_cases()

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops import roi_pool
 from keras_frcnn.custom_ops.build import NoCompilerError, find_compiler
+from keras_frcnn.custom_ops.cases import random_features, random_rois, same_bits
 from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from tests.custom_ops.cases import random_features, random_rois, same_bits
 from tests.custom_ops.roi_pool_op_tester import RoIPoolOpTester
 
 try:
@@ -137,7 +137,7 @@ import hashlib, sys
 import numpy as np, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 from keras_frcnn.custom_ops import roi_pool
-from tests.custom_ops.cases import random_features, random_rois
+from keras_frcnn.custom_ops.cases import random_features, random_rois
 features = tf.constant(random_features((2, 30, 40, 100)))
 digest = hashlib.sha256()
 for dtype in (tf.float32, tf.bfloat16):

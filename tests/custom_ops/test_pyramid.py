@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_frcnn.custom_ops import portable_ops, roi_pyramid_pool
+from keras_frcnn.custom_ops.cases import DTYPES, all_cases, random_features, random_rois, same_bits
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from tests.custom_ops.cases import DTYPES, all_cases, random_features, random_rois, same_bits
 from tests.custom_ops.roi_pool_tester import case_ids, small_cases
 
 LEVELS = (1, 2, 3, 6)

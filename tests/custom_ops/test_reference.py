@@ -1,12 +1,12 @@
 import numpy as np
 
+from keras_frcnn.custom_ops.cases import rows
 from keras_frcnn.custom_ops.reference import (
     bin_bounds,
     roi_pool_grad_reference,
     roi_pool_reference,
     round_half_away,
 )
-from tests.custom_ops.cases import rows
 from tests.custom_ops.roi_pool_tester import RoIPoolTester
 
 

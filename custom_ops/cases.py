@@ -1,6 +1,7 @@
 """The inputs that catch wrong RoI max pooling implementations, shared by all of its tests.
 
-NumPy only, so that the kernels can be checked without TensorFlow too.
+NumPy only, so that the kernels can be checked without TensorFlow too; part of the package, so that
+the benchmark on a GPU checks before it measures.
 """
 
 import dataclasses
@@ -18,6 +19,8 @@ DTYPES = {
 
 @dataclasses.dataclass
 class Case:
+    """One input of `roi_pool`."""
+
     name: str
     features: np.ndarray  # [N, H, W, C]
     rois: np.ndarray  # [K, 5]
@@ -28,6 +31,7 @@ class Case:
 
     @property
     def arguments(self):
+        """What follows the features in a call of `roi_pool`."""
         return self.rois, self.pooled_height, self.pooled_width, self.spatial_scale
 
     def with_dtype(self, name):
@@ -37,6 +41,7 @@ class Case:
 
 
 def random_features(shape, seed=0):
+    """Normally distributed float32 features."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
@@ -50,6 +55,7 @@ def random_rois(count, n, height, width, seed=0):
 
 
 def rows(*boxes):
+    """RoIs [K, 5] from rows (batch_index, x1, y1, x2, y2)."""
     return np.array(boxes, np.float32).reshape(-1, 5)
 
 
@@ -147,6 +153,23 @@ def all_cases() -> list[Case]:
         turned = np.ascontiguousarray(ramp.transpose(0, 2, 1, 3))
         rois = rows([0, 0, 0, height - 1, 0])
         cases.append(Case(f"overshoot at {height} wide", turned, rois, spatial_scale=1.0))
+    return cases
+
+
+def random_cases(count: int, seed: int = 0) -> list[Case]:
+    """Small random maps with ties, zeros of both signs and NaN, and RoIs on, off and in between."""
+    rng = np.random.default_rng(seed)
+    values = np.float32([-2, -1, -0.0, 0.0, 1, 1.5, 1e-40, np.nan, np.inf, -np.inf])
+    cases = []
+    for number in range(count):
+        n, height, width, channels = (int(rng.integers(1, high)) for high in (3, 9, 9, 40))
+        features = rng.choice(values, (n, height, width, channels))
+        if number % 2:  # the kernels for maps without -0.0
+            features = rng.normal(size=features.shape).astype(np.float32)
+        corners = rng.integers(-6, 24, (int(rng.integers(0, 5)), 4)) / 2
+        rois = np.concatenate([rng.integers(0, n, (len(corners), 1)), corners * 16], axis=1)
+        bins = rng.integers(1, 9, 2).tolist()
+        cases.append(Case(f"random {number}", features, rois.astype(np.float32), *bins))
     return cases
 
 

@@ -6,7 +6,7 @@ import argparse
 def add_training(sub: argparse.ArgumentParser) -> None:
     """Add the options that say how to train; None stands for what the user leaves to the rest."""
     sub.add_argument("--out", required=True, metavar="RUN", help="run directory to make")
-    sub.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    sub.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     sub.add_argument("--recipe", metavar="NAME", help="settings to begin with: keras-frcnn recipes")
     sub.add_argument(
         "--set",
@@ -52,6 +52,11 @@ def add_training(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--checkpoint-every", type=int, default=500, help="steps between checkpoints (%(default)s)"
+    )
+    sub.add_argument(
+        "--devices",
+        help="GPUs that share each mini-batch: all, a number of them, or names such as "
+        "gpu:0,gpu:1 (default: one)",
     )
     _add_validation(sub)
 

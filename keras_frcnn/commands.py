@@ -68,6 +68,7 @@ def train(args) -> None:
         _metric(args.validate_data)
         if args.validate_data
         else _metric(settings.data, _of_its_data(recipe, settings)),
+        args.devices,
     )
     print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
 

@@ -137,9 +137,7 @@ def test_export(run, tmp_path):
 
 def test_resume_goes_on(run, voc_folder, tmp_path, capsys):
     copy = tmp_path / "run"
-    copy.mkdir()
-    for file in ("config.json", "checkpoint.keras", "log.csv"):
-        (copy / file).write_bytes((run / file).read_bytes())
+    shutil.copytree(run, copy)
     assert main(["train", *train_arguments(voc_folder, copy, steps=6), "--resume"]) == 0
     assert "6 steps" in capsys.readouterr().out
 

@@ -5,14 +5,26 @@ import warnings
 
 import tensorflow as tf
 
-from keras_frcnn.custom_ops.build import CompileError, NoCompilerError, build
+from keras_frcnn.custom_ops.build import (
+    CompileError,
+    NoCompilerError,
+    build,
+    cuda_architectures,
+    why_no_cuda,
+)
+from keras_frcnn.custom_ops.self_test import compare_cpu_and_gpu
 
 
 @functools.cache
 def load_library():
     """The module of compiled ops, built first where it has to be; None where it cannot be built.
 
-    A warning says, once, why it could not and how to change that.
+    A warning says, once, why it could not and how to change that. So does one beside a GPU for
+    which there are no kernels. Kernels for GPUs are compared with those for the CPU, once after
+    they were built.
+
+    Raises:
+        SelfTestError: the GPU's results differ from the CPU's.
     """
     try:
         path = build()
@@ -24,10 +36,27 @@ def load_library():
         )
         return None
     library = tf.load_op_library(str(path))
+    if tf.config.list_physical_devices("GPU"):
+        _look_after_gpu(library, path)
     gradient = functools.partial(_gradient, library)
     tf.RegisterGradient("KerasFrcnn>RoiPool")(gradient)
     tf.RegisterGradient("KerasFrcnn>RoiPyramidPool")(gradient)
     return library
+
+
+def _look_after_gpu(library, path):
+    if cuda_architectures(path) is None:
+        warnings.warn(
+            f"RoI pooling runs on the CPU beside this GPU, because {why_no_cuda(path)}\nOnce"
+            " solved, `python -m keras_frcnn.custom_ops` builds the kernels for GPUs.",
+            stacklevel=4,
+        )
+        return
+    tested = path.with_suffix(".tested")
+    if not tested.exists():
+        with tf.init_scope():  # not as part of a graph that is being traced
+            compare_cpu_and_gpu(library)
+        tested.touch()
 
 
 def _gradient(library, op, grad_output, _):

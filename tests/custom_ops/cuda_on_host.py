@@ -1,5 +1,6 @@
 """The CUDA kernels on the host: compiled by a C++ compiler, every thread played in turn."""
 
+import ctypes
 import functools
 import subprocess
 import tempfile
@@ -21,7 +22,9 @@ def host_kernels() -> CudaKernels:
         library = Path(work, "cuda_on_host.so")
         command = ["c++", *FLAGS, "-shared", f"-I{CUSTOM_OPS}", str(source), "-o", str(library)]
         subprocess.run(command, check=True)
-        return CudaKernels(library)
+        kernels = CudaKernels(library)
+    kernels.library.LimitBlocks.argtypes = [ctypes.c_int64]
+    return kernels
 
 
 class HostMemory:

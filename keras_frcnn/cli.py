@@ -9,6 +9,7 @@ import signal
 import sys
 
 from keras_frcnn import __version__
+from keras_frcnn.cli_serving import add_client, add_serving
 from keras_frcnn.cli_training import add_training
 from keras_frcnn.errors import InputError, Interrupted
 
@@ -123,6 +124,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_run(sub)
     _add_export(sub)
+
+    sub = command(
+        "serving",
+        "write the files that serve an export by TensorFlow Serving (docs/serving.md)",
+        "keras-frcnn serving --to serving",
+    )
+    add_serving(sub)
+
+    sub = command(
+        "client",
+        "find objects in images by asking a server that runs an export",
+        "keras-frcnn client a.jpg b.png --url http://localhost:8501/v1/models/detector",
+    )
+    add_client(sub)
 
     sub = command(
         "ablate",

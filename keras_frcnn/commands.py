@@ -98,26 +98,41 @@ def evaluate(args) -> None:
 def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
     detector, settings = runs.load_detector(args.run_dir, args.best)
-    out = Path(args.out)
-    make_folder(out)
     search = _search(args)
-    listed = {}
-    taken = {Path(name).resolve() for name in args.images}  # never draw over an original
-    try:
-        for name in args.images:
-            image = open_image(name)
-            found = detector.detect(image, search(image))
-            shown = found.above(args.min_score)
-            target = out / f"{Path(name).stem}.png"
-            while target.resolve() in taken:
-                target = target.with_stem(target.stem + "_")
-            taken.add(target.resolve())
-            with replacing(target) as partial:
-                pictures.draw_detections(image, shown, settings.class_names).save(partial)
-            listed[name] = found.to_json(settings.class_names)
-            print(f"{name}: {len(shown)} objects, drawn in {target}")
-    finally:  # also what was found before an image that cannot be read
-        runs.write_json(out / "detections.json", listed)
+
+    def find(name):
+        image = open_image(name)
+        return image, detector.detect(image, search(image))
+
+    _draw_and_list(args, find, settings.class_names)
+
+
+def client(args) -> None:
+    """As `detect`, by asking a server."""
+    from keras_frcnn.export.client import Client, class_names
+
+    server = Client(args.url, args.timeout, args.retries)
+    names = args.classes and class_names(args.classes)
+    search = _search(args)
+
+    def find(name):
+        image = open_image(name)
+        found = server.detect(name, search(image))
+        if names and found.classes.max(initial=0) > len(names):
+            raise InputError(
+                f"--classes: {len(names)} names, but the server found class {found.classes.max()}"
+            )
+        return image, found
+
+    _draw_and_list(args, find, names)
+
+
+def serving(args) -> None:
+    """Write the files for TensorFlow Serving."""
+    from keras_frcnn.export.serving_files import write_serving_files
+
+    write_serving_files(Path(args.to))
+    print(f"{args.to}: written; docs/serving.md says how to use them")
 
 
 def export(args) -> None:
@@ -203,6 +218,32 @@ def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
         "AP": dict(zip(dataset.class_names, map(known, result.ap), strict=True)),
     }
     runs.write_json(run / "metrics.json", content)
+
+
+def _draw_and_list(args, find, class_names) -> None:
+    """Draw and list what `find(name)`, (image, detections), gives for each image file.
+
+    Without class names a class is called by its number.
+    """
+    out = Path(args.out)
+    make_folder(out)
+    listed = {}
+    taken = {Path(name).resolve() for name in args.images}  # never draw over an original
+    try:
+        for name in args.images:
+            image, found = find(name)
+            names = class_names or [f"class {k + 1}" for k in range(found.classes.max(initial=0))]
+            shown = found.above(args.min_score)
+            target = out / f"{Path(name).stem}.png"
+            while target.resolve() in taken:
+                target = target.with_stem(target.stem + "_")
+            taken.add(target.resolve())
+            with replacing(target) as partial:
+                pictures.draw_detections(image, shown, names).save(partial)
+            listed[name] = found.to_json(names)
+            print(f"{name}: {len(shown)} objects, drawn in {target}")
+    finally:  # also what was found before an image that cannot be read
+        runs.write_json(out / "detections.json", listed)
 
 
 def _load_dataset(args, class_names=None) -> Dataset:

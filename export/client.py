@@ -1,0 +1,133 @@
+"""A client of exported detectors behind TensorFlow Serving, by REST or gRPC.
+
+The file goes to the server as it is, with proposals in pixels of the upright image; the contract
+is in `keras_frcnn.export.signatures`. TensorFlow is imported only for gRPC.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
+from keras_frcnn.detections import Detections
+from keras_frcnn.errors import InputError
+from keras_frcnn.export.client_rest import RestTransport
+from keras_frcnn.export.retries import with_retries
+
+SIGNATURE = "serving_default"
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+
+_REST = re.compile(r"https?://[^/]+(/.*)?/v1/models/[^/:]+(/versions/[0-9]+)?")
+_GRPC = re.compile(r"grpc://(?P<host>[^/]+)/(?P<model>[^/:]+)(/versions/(?P<version>[0-9]+))?")
+
+
+class Client:
+    """Detects objects in image files by asking a server.
+
+    Args:
+        url: of the model: `http://host:8501/v1/models/NAME` for REST (or https), or
+            `grpc://host:8500/NAME`; with `/versions/N` behind it for a certain version.
+        timeout: seconds after which a request is given up.
+        retries: how often to ask again while the server cannot be reached or is too busy.
+
+    Raises:
+        InputError: `url` is not like these, or a number is impossible.
+    """
+
+    def __init__(self, url: str, timeout: float = 60.0, retries: int = 4):
+        if not timeout > 0:
+            raise InputError(f"timeout: must be more than 0 seconds, not {timeout}")
+        if retries < 0:
+            raise InputError(f"retries: must not be negative, not {retries}")
+        self.url = url.rstrip("/")
+        self._retries = retries
+        if _REST.fullmatch(self.url):
+            self._transport = RestTransport(self.url, timeout)
+        elif grpc := _GRPC.fullmatch(self.url):
+            from keras_frcnn.export.client_grpc import GrpcTransport
+
+            version = grpc["version"] and int(grpc["version"])
+            self._transport = GrpcTransport(grpc["host"], grpc["model"], version, timeout, self.url)
+        else:
+            raise InputError(
+                f"url: {url!r} is not like http://host:8501/v1/models/detector or "
+                "grpc://host:8500/detector"
+            )
+
+    def detect(self, path: str | os.PathLike, proposals: np.ndarray) -> Detections:
+        """Detections in an image file, best first, in pixels of the upright image.
+
+        Args:
+            path: a JPEG or PNG file.
+            proposals: float32 [R, 4], (x1, y1, x2, y2) in pixels of the upright image, which is
+                what `keras_frcnn.data.images.open_image` returns.
+
+        Raises:
+            InputError: the file is neither, or the server refuses it, has no such model, cannot
+                be reached or answers with something else than detections.
+        """
+        header = read_header(path)
+        if header.format not in TRAINING_FORMATS:
+            raise InputError(f"{path}: is {header.format}; the server takes JPEG and PNG")
+        size = header.height, header.width
+        height, width = size[::-1] if header.orientation in TRANSPOSED else size
+        inputs = request_inputs(path, proposals)
+        try:
+            outputs = with_retries(
+                lambda: self._transport.predict(SIGNATURE, inputs), self._retries
+            )
+            return _detections(outputs, height, width, self.url)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+def request_inputs(path: str | os.PathLike, proposals: np.ndarray) -> dict:
+    """The inputs of `serving_default` for an image file and its proposals [R, 4]."""
+    return {
+        "image_bytes": [Path(path).read_bytes()],
+        "proposals": np.asarray(proposals, np.float32).reshape(1, -1, 4),
+    }
+
+
+def class_names(text: str) -> tuple[str, ...]:
+    """The names in `a,b,c`, or in the file `model.json` of an export if `text` ends in `.json`.
+
+    Raises:
+        InputError: the file cannot be read or holds no class names.
+    """
+    if not text.endswith(".json"):
+        return tuple(name.strip() for name in text.split(","))
+    try:
+        content = json.loads(Path(text).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{text}: cannot be read as JSON ({error})") from error
+    names = content.get("class_names") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{text}: holds no class_names; an export has assets.extra/model.json")
+    return tuple(names)
+
+
+def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detections:
+    """The first row of a server's answer in pixels; its boxes are fractions (ymin, xmin, ...)."""
+    complaint = f"{url} answers, but not as an exported detector"
+    try:
+        boxes, scores, classes, count = (np.asarray(outputs[n], np.float32) for n in OUTPUTS)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{complaint}: it needs numbers called {', '.join(OUTPUTS)}") from error
+    shapes = boxes.shape, scores.shape, classes.shape, count.shape
+    d = scores.shape[-1] if scores.ndim else 0
+    if shapes != ((1, d, 4), (1, d), (1, d), (1,)):
+        raise InputError(f"{complaint}: the outputs have the shapes {list(map(list, shapes))}")
+    if not (0 <= count[0] <= d and count[0] == int(count[0])):
+        raise InputError(f"{complaint}: num_detections is {count[0]} of {d}")
+    n = int(count[0])
+    boxes, scores, classes = boxes[0, :n], scores[0, :n], classes[0, :n]
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all() and (classes >= 1).all()):
+        raise InputError(f"{complaint}: boxes and scores must be finite, classes from 1 on")
+    ymin, xmin, ymax, xmax = boxes.T
+    pixels = np.stack([xmin * width, ymin * height, xmax * width, ymax * height], axis=1)
+    return Detections(pixels, scores, classes)

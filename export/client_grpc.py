@@ -1,0 +1,91 @@
+"""Prediction requests over gRPC, by the messages of `tensorflow-serving-api`."""
+
+from collections.abc import Mapping
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.export.retries import Unavailable
+
+OPTIONS = (
+    # Answers about thousands of proposals are larger than gRPC's 4 MB.
+    ("grpc.max_receive_message_length", -1),
+    # A channel tries to connect by itself, after up to two minutes. Each of our attempts should.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 250),
+)
+
+
+class GrpcTransport:
+    """Asks one model.
+
+    Args:
+        target: host and port, such as `host:8500`; not encrypted.
+        model: its name in the server's configuration.
+        version: of the model; None for the server's choice, the newest.
+        timeout: seconds after which a request is given up.
+        url: what messages call the server.
+    """
+
+    def __init__(self, target: str, model: str, version: int | None, timeout: float, url: str):
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
+            grpc.insecure_channel(target, OPTIONS)
+        )
+        self._model = model
+        self._version = version
+        self._timeout = timeout
+        self._url = url
+
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray | list[bytes]]) -> dict:
+        """The outputs of a signature as arrays, by name.
+
+        Raises:
+            Unavailable: asking again may help.
+            InputError: the model or the server refuses, or does not answer in time.
+        """
+        request = predict_request(signature, inputs, self._model, self._version)
+        try:
+            response = self._stub.Predict(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise self._failure(error.code(), error.details()) from error
+        try:
+            return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self._url} answers what is no prediction") from error
+
+    def _failure(self, code, details):
+        # Below the first line stand names of nodes of the graph.
+        message = (details.strip().splitlines() or ["no reason given"])[0]
+        if code == grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(
+                f"{self._url} is not available now ({message}); is the server running, and is this "
+                "its port for gRPC (8500 unless set)?"
+            )
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return InputError(f"{self._url}: no answer within {self._timeout:g} seconds")
+        if code == grpc.StatusCode.NOT_FOUND:
+            return InputError(f"{self._url}: there is no such model: {message}")
+        if code == grpc.StatusCode.INVALID_ARGUMENT:
+            return InputError(f"{self._url} refuses the request: {message}")
+        return InputError(f"{self._url} answers with gRPC status {code.name}: {message}")
+
+
+def predict_request(
+    signature: str,
+    inputs: Mapping[str, np.ndarray | list[bytes]],
+    model: str,
+    version: int | None = None,
+) -> predict_pb2.PredictRequest:
+    """The message for the tensors of a signature, by name."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    if version is not None:
+        request.model_spec.version.value = version
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request

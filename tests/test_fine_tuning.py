@@ -157,3 +157,8 @@ def test_random_weights_are_not_frozen():
 
 def test_a_trunk_without_parts_is_trained_whole():
     assert Trunk(build=None, stride=16).frozen() == []
+
+
+def test_bias_decay_reaches_the_optimizer(dataset):
+    for decays in (True, False):
+        assert built(dataset, bias_decay=decays).optimizer.bias_decay is decays

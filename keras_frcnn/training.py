@@ -179,8 +179,9 @@ def train(
             _explain(error, int(model.optimizer.iterations.numpy()), records)
             raise
     step = int(model.optimizer.iterations.numpy())
-    if step < settings.steps:
-        interrupts.check(f"step {step} is saved in {run}, the same command with --resume goes on")
+    interrupts.check(
+        f"step {step} of {settings.steps} is saved in {run}, the same command with --resume goes on"
+    )
     return model
 
 

@@ -6,13 +6,12 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops.build import (
     CompileError,
-    NoCompilerError,
     build,
     cuda_architectures,
-    find_compiler,
     instruction_set,
     why_no_cuda,
 )
+from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.library import load_library
 
 

@@ -13,7 +13,6 @@ import hashlib
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import tempfile
 import warnings
@@ -23,6 +22,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_frcnn.custom_ops import cuda
+from keras_frcnn.custom_ops.compiler import find_compiler
 from keras_frcnn.paths import cache_dir
 
 SOURCE_DIR = Path(__file__).resolve().parent
@@ -42,28 +42,8 @@ COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contr
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]
 
 
-class NoCompilerError(RuntimeError):
-    """There is no C++ compiler on this machine."""
-
-
 class CompileError(RuntimeError):
     """The compiler could not build the op; the message is the compiler's."""
-
-
-def find_compiler() -> list[str]:
-    """The C++ compiler's command: `$CXX`, else c++, g++ or clang++.
-
-    Raises:
-        NoCompilerError: none of them can be found.
-    """
-    command = shlex.split(os.environ.get("CXX", ""))
-    for name in [command[0]] if command else ["c++", "g++", "clang++"]:
-        if shutil.which(name):
-            return [name, *command[1:]]
-    raise NoCompilerError(
-        f"no C++ compiler found ({command[0] if command else 'c++, g++ or clang++'}); install one"
-        " (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install), or set CXX"
-    )
 
 
 def library_path(compiler: list[str], nvcc: cuda.Nvcc | None = None) -> Path:

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops.build import (
     CompileError,
-    NoCompilerError,
     build,
     cuda_architectures,
     why_no_cuda,
 )
+from keras_frcnn.custom_ops.compiler import NoCompilerError
 from keras_frcnn.custom_ops.self_test import compare_cpu_and_gpu
 
 

@@ -4,6 +4,7 @@ What they do is in `keras_frcnn.commands`, in functions of the same names.
 """
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     args = _parser().parse_args(argv)
     try:
+        if args.command == "bench":  # imports TensorFlow only where it measures that
+            module = f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}"
+            return importlib.import_module(module).main(args.args)
         # Only now: this imports TensorFlow, and `--help` should answer at once.
         from keras_frcnn import commands
 

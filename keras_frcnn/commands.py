@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import importlib
 import sys
 from pathlib import Path
 
@@ -201,12 +200,6 @@ def ablate(args) -> None:
         Split(test_set, _find(test_args, test_set, recipe)),
         _metric(settings.data, _of_its_data(recipe, settings)),
     )
-
-
-def bench(args) -> None:
-    """Run a benchmark."""
-    module = importlib.import_module(f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}")
-    module.main(args.args)
 
 
 def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:

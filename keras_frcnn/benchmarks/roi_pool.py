@@ -50,6 +50,11 @@ def selective_search_like_rois(count: int, n: int, height: int, width: int) -> n
     return np.concatenate([image, corner, corner + size], axis=1).astype(np.float32)
 
 
+def cells_along(pixels):
+    """Cells of VGG16's conv5_3 along a side: four poolings that round down."""
+    return pixels // 16 + (pixels % 16 > 7)
+
+
 def max_roi_pool_session(pooled_height, pooled_width, spatial_scale, threads=0):
     """An ONNX Runtime session from `features` [N, C, H, W] and `rois` [K, 5] to `pooled`."""
     import onnx
@@ -90,7 +95,7 @@ def measure(workload: str, threads: int, rounds: int) -> list[dict]:
     """The table's rows of one workload, with the best time in seconds of each measurement."""
     n, (height, width), count = WORKLOADS[workload]
     rois = selective_search_like_rois(count, n, height, width)
-    shape = (n, _cells(height), _cells(width), CHANNELS)
+    shape = (n, cells_along(height), cells_along(width), CHANNELS)
     features = np.maximum(np.random.default_rng(1).normal(size=shape), 0).astype(np.float32)
     rows = [
         _onnx_runtime(features, rois, threads),
@@ -143,8 +148,21 @@ def format_table(rows: list[dict], bandwidth: float) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def processor_name() -> str:
+    """The processor as its maker calls it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
 def main(argv: list[str]) -> int:
     """Measure, print the table and save it; the exit status."""
+    if "--standalone" in argv:
+        from keras_frcnn.benchmarks import roi_pool_cuda
+
+        return roi_pool_cuda.main(argv)
     parser = argparse.ArgumentParser(prog="keras-frcnn bench roi-pool", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("roi_pool_benchmark.md"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -160,7 +178,7 @@ def main(argv: list[str]) -> int:
     for workload in arguments.workload or WORKLOADS:
         rows += measure(workload, arguments.threads, arguments.rounds)
     text = (
-        f"{_processor()}, {arguments.threads} threads, TensorFlow {tf.__version__};"
+        f"{processor_name()}, {arguments.threads} threads, TensorFlow {tf.__version__};"
         f" best of {arguments.rounds} rounds; memory is written at {bandwidth / 1e9:.1f} GB/s.\n\n"
         + format_table(rows, bandwidth)
     )
@@ -220,20 +238,7 @@ def _tensorflow(features, rois, dtype, portable):
     return {"implementation": name, "dtype": dtype, "runs": runs}
 
 
-def _cells(pixels):
-    """Cells of VGG16's conv5_3 along a side: four poolings that round down."""
-    return pixels // 16 + (pixels % 16 > 7)
-
-
 def _seconds(run):
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
-
-
-def _processor():
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else []:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -28,9 +28,9 @@ def host_kernels() -> CudaKernels:
 
 
 class HostMemory:
-    """NumPy arrays as the kernels' memory, `shift` bytes behind an address aligned to 64.
+    """NumPy arrays as the kernels' memory, aligned to 64 bytes; what is put there by `shift` less.
 
-    Fresh memory is filled with a pattern, and guarded behind its end.
+    Fresh memory is filled with a pattern, and guarded before and behind.
     """
 
     GUARD = 64
@@ -40,14 +40,14 @@ class HostMemory:
         self.buffers = []
 
     def put(self, array):
-        buffer = self.empty(array.nbytes)
+        buffer = self.empty(array.nbytes, self.shift)
         buffer[:] = np.frombuffer(array.tobytes(), np.uint8)
         return buffer
 
-    def empty(self, size):
-        whole = np.full(size + 2 * self.GUARD + 64, 0xAB, np.uint8)
-        begin = -whole.ctypes.data % 64 + self.GUARD + self.shift
-        whole = whole[begin - self.GUARD : begin + size + self.GUARD - self.shift]
+    def empty(self, size, shift=0):
+        whole = np.full(size + 2 * self.GUARD + 64 + shift, 0xAB, np.uint8)
+        begin = -whole.ctypes.data % 64 + shift
+        whole = whole[begin : begin + size + 2 * self.GUARD]
         self.buffers.append((whole, size))
         return whole[self.GUARD : self.GUARD + size]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_frcnn.custom_ops import build
+from keras_frcnn.custom_ops.compiler import NoCompilerError
 
 SMALL = {
     "roi_pool_ops.cc": 'extern "C" int answer() { return 42; }\n',
@@ -64,10 +65,10 @@ def test_a_failure_shows_the_compilers_message_and_leaves_nothing(small_sources)
 def test_no_compiler(small_sources, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(build.NoCompilerError, match="install one"):
+    with pytest.raises(NoCompilerError, match="install one"):
         build.build()
     monkeypatch.setenv("CXX", "no-such-compiler -m64")
-    with pytest.raises(build.NoCompilerError, match="no-such-compiler"):
+    with pytest.raises(NoCompilerError, match="no-such-compiler"):
         build.build()
 
 

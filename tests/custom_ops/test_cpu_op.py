@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_frcnn.custom_ops import roi_pool
-from keras_frcnn.custom_ops.build import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.cases import random_features, random_rois, same_bits
+from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
 from tests.custom_ops.roi_pool_op_tester import RoIPoolOpTester

@@ -1,0 +1,309 @@
+"""Checks the CUDA kernels by themselves on a GPU, and times them against torchvision's.
+
+`keras-frcnn bench roi-pool --standalone` compiles the kernels, compares them with the NumPy
+reference on every test input, prints two tables and saves them. It needs a GPU, CUDA's compiler,
+PyTorch and torchvision, and no TensorFlow.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_frcnn.benchmarks import roi_pool as cpu
+from keras_frcnn.custom_ops import cuda, cuda_kernels
+from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases, same_bits
+from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
+from keras_frcnn.custom_ops.cuda_kernels import CudaKernels, Memory, Shape
+from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
+from keras_frcnn.errors import InputError
+from keras_frcnn.files import replacing
+
+TIMED_DTYPES = ("float32", "float16", "bfloat16")
+# name: images, pixels of a padded image, RoIs in all
+WORKLOADS = {
+    **cpu.WORKLOADS,
+    **{f"{name} x 10": (n, size, 10 * count) for name, (n, size, count) in cpu.WORKLOADS.items()},
+}
+CALLS_A_ROUND = 20  # one after another, so that the time of a launch is hidden as in a network
+TIMES = ["forward", "forward with argmax", "backward", "deterministic backward"]
+TIME_COLUMNS = [
+    "workload",
+    "implementation",
+    "dtype",
+    *(f"{name} (µs)" for name in TIMES),
+    "torchvision / forward with argmax",
+    "torchvision / backward",
+    "share of memory bandwidth",
+    "cells read (TB/s)",
+]
+KERNEL_COLUMNS = ["kernel", "dtype", "registers", "spilled bytes", "occupancy", "blocks"]
+
+
+class MismatchError(AssertionError):
+    """The kernels' results are not those of the reference."""
+
+
+class TorchMemory:
+    """Buffers that PyTorch allocates on the current GPU."""
+
+    def __init__(self):
+        import torch
+
+        self.torch = torch
+
+    def put(self, array):
+        """A buffer with the bytes of `array`."""
+        data = np.frombuffer(array.tobytes(), np.uint8).copy()
+        return self.torch.from_numpy(data).to("cuda")
+
+    def empty(self, size):
+        """A buffer of `size` bytes."""
+        return self.torch.empty(size, dtype=self.torch.uint8, device="cuda")
+
+    def get(self, buffer, shape, dtype):
+        """The buffer as an array; waits for the GPU."""
+        return np.frombuffer(buffer.cpu().numpy().tobytes(), dtype).reshape(shape)
+
+    def address(self, buffer):
+        """The buffer's address on the GPU."""
+        return buffer.data_ptr()
+
+
+def check(kernels: CudaKernels, memory: Memory, cases: list[Case]) -> int:
+    """Compare outputs, argmax and both gradients with the reference, in every dtype.
+
+    Returns:
+        How many combinations of input and dtype were compared.
+
+    Raises:
+        MismatchError: one differs: outputs and the deterministic gradient in any bit, the other
+            gradient by more than the order of a sum accounts for.
+    """
+    for case in cases:
+        for dtype in DTYPES:
+            typed = case.with_dtype(dtype)
+            output, argmax = roi_pool_reference(typed.features, *typed.arguments)
+            for with_argmax in (True, False):
+                found = cuda_kernels.pool(
+                    kernels, memory, typed.features, *typed.arguments, with_argmax
+                )
+                _require(same_bits(found[0], output), case, dtype, "output")
+                _require(not with_argmax or same_bits(found[1], argmax), case, dtype, "argmax")
+            grad_output = np.random.default_rng(0).normal(size=output.shape).astype(output.dtype)
+            arguments = grad_output, argmax, typed.rois, typed.features.shape
+            expected = roi_pool_grad_reference(*arguments)
+            ordered = cuda_kernels.gradient(kernels, memory, *arguments, deterministic=True)
+            _require(same_bits(ordered, expected), case, dtype, "deterministic gradient")
+            atomic = cuda_kernels.gradient(kernels, memory, *arguments, deterministic=False)
+            # A half type may be rounded to its neighbour.
+            near = {2: 2e-2, 4: 1e-4, 8: 1e-12}[output.itemsize]
+            close = np.isclose(atomic.astype(float), expected.astype(float), near, near).all()
+            _require(close, case, dtype, "gradient")
+    return len(cases) * len(DTYPES)
+
+
+def measure(kernels: CudaKernels, workload: str, dtype: str, rounds: int) -> list[dict]:
+    """The rows of one workload and dtype: median seconds of each time, ours and torchvision's."""
+    import torch
+    import torchvision
+
+    n, (height, width), count = WORKLOADS[workload]
+    shape, size = _shape(workload), cpu.POOL_SIZE
+    rois = torch.from_numpy(cpu.selective_search_like_rois(count, n, height, width)).cuda()
+    type_ = getattr(torch, dtype)
+    torch.manual_seed(0)
+    features = torch.randn(shape.n, shape.h, shape.w, shape.c, device="cuda").relu().to(type_)
+    output = torch.empty(count, size, size, shape.c, device="cuda", dtype=type_)
+    argmax = torch.empty(output.shape, device="cuda", dtype=torch.int32)
+    grad_output, grad = torch.randn_like(output), torch.empty_like(features)
+    bins = torch.empty(count, 1 + 4 * size, device="cuda", dtype=torch.int32)
+    scratch = [
+        torch.empty(kernels.grad_scratch(dtype, shape, ordered), device="cuda", dtype=torch.uint8)
+        for ordered in (False, True)
+    ]
+
+    def forward(with_argmax):
+        kernels.bins(shape, rois.data_ptr(), cpu.SPATIAL_SCALE, bins.data_ptr(), 0)
+        where = argmax.data_ptr() if with_argmax else 0
+        arguments = features.data_ptr(), bins.data_ptr(), output.data_ptr(), where
+        kernels.pool(dtype, shape, *arguments)
+
+    def backward(ordered):
+        arrays = grad_output, argmax, rois, grad, scratch[ordered]
+        kernels.grad(dtype, shape, *(array.data_ptr() for array in arrays), ordered)
+
+    forward(True)
+    bounds = bins.cpu().numpy()[:, 1:].reshape(count, 2, size, 2)
+    lengths = np.maximum(bounds[..., 1] - bounds[..., 0], 0).astype(np.int64)
+    cells = int((lengths[:, 0].sum(1) * lengths[:, 1].sum(1)).sum())
+    runs = [
+        lambda: forward(False),
+        lambda: forward(True),
+        lambda: backward(False),
+        lambda: backward(True),
+    ]
+    ours = {
+        "implementation": "ours",
+        "bytes": features.nbytes + output.nbytes,
+        "cell bytes": cells * shape.c * features.itemsize,
+        **dict(zip(TIMES, (_seconds(run, rounds) for run in runs), strict=True)),
+    }
+    rows = [ours]
+    if dtype != "bfloat16":  # which torchvision's kernels do not have
+        version = torchvision.__version__
+        channels_first = features.permute(0, 3, 1, 2).contiguous()
+        arguments = cpu.SPATIAL_SCALE, size, size
+        boxes = rois.to(type_)
+        pooled, positions = torch.ops.torchvision.roi_pool(channels_first, boxes, *arguments)
+        grads = grad_output.permute(0, 3, 1, 2).contiguous()
+        theirs = [
+            lambda: torch.ops.torchvision.roi_pool(channels_first, boxes, *arguments),
+            lambda: torch.ops.torchvision._roi_pool_backward(
+                grads, boxes, positions, *arguments, *channels_first.shape
+            ),
+        ]
+        times = dict(zip(TIMES[1:3], (_seconds(run, rounds) for run in theirs), strict=True))
+        rows.append({"implementation": f"torchvision {version}", **times})
+        if dtype == "float32":
+            ours["same output"] = torch.equal(pooled.permute(0, 2, 3, 1), output)
+    return [{"workload": workload, "dtype": dtype, **row} for row in rows]
+
+
+def kernel_rows(kernels: CudaKernels) -> list[list[str]]:
+    """What each kernel takes of a multiprocessor at the size of detection."""
+    shape = _shape("detection")
+    aligned = 1 << 20  # an address that is never read
+    rows = []
+    for dtype in DTYPES:
+        infos = []
+        for argmax in (0, aligned):
+            arguments = dtype, shape, aligned, aligned, aligned, argmax
+            infos += kernels.describe(kernels.pool, *arguments)
+        for ordered in (False, True):
+            infos += kernels.describe(kernels.grad, dtype, shape, *[aligned] * 5, ordered)
+        for info in infos:
+            occupancy = info["blocks_at_once"] * 256 / info["threads_at_once_limit"]
+            numbers = info["registers"], info["local_bytes"], f"{occupancy:.0%}", info["blocks"]
+            rows.append([info["name"], dtype, *map(str, numbers)])
+    return rows
+
+
+def time_rows(rows: list[dict], bandwidth: float) -> list[list[str]]:
+    """The table of times, of rows as `measure` returns them."""
+    theirs = {
+        (row["workload"], row["dtype"]): row for row in rows if row["implementation"] != "ours"
+    }
+    table = []
+    for row in rows:
+        other = theirs.get((row["workload"], row["dtype"]), {})
+        times = [f"{1e6 * row[name]:.1f}" if name in row else "" for name in TIMES]
+        ratios = [f"{other[name] / row[name]:.2f}" if name in other else "" for name in TIMES[1:3]]
+        rates = ["", ""]
+        if "bytes" in row:
+            rates = [
+                f"{row['bytes'] / row['forward'] / bandwidth:.0%}",
+                f"{row['cell bytes'] / row['forward'] / 1e12:.2f}",
+            ]
+        names = [row["workload"], row["implementation"], row["dtype"]]
+        table.append([*names, *times, *ratios, *rates])
+    return table
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def main(argv: list[str]) -> int:
+    """Check, measure, print the tables and save them; the exit status.
+
+    Raises:
+        InputError: something that it needs is missing.
+        MismatchError: the kernels give wrong results.
+    """
+    parser = argparse.ArgumentParser(prog="keras-frcnn bench roi-pool", description=__doc__)
+    parser.add_argument("--standalone", action="store_true", required=True)
+    parser.add_argument("--out", type=Path, default=Path("roi_pool_cuda_benchmark.md"))
+    parser.add_argument("--rounds", type=int, default=20, help="measurements; the median counts")
+    arguments = parser.parse_args(argv)
+
+    try:
+        import torch
+        import torchvision  # noqa: F401
+
+        nvcc = cuda.find_nvcc()
+        compiler = find_compiler()
+    except (ImportError, cuda.CudaUnavailableError, NoCompilerError) as error:
+        raise InputError(f"this needs PyTorch, torchvision and compilers: {error}") from error
+    if not torch.cuda.is_available():
+        raise InputError("there is no GPU that PyTorch can use")
+    major, minor = torch.cuda.get_device_capability()
+    nvcc = dataclasses.replace(nvcc, architectures=(10 * major + minor,))
+    with tempfile.TemporaryDirectory() as work:
+        library = Path(work, "kernels.so")
+        cuda.compile_library(library, compiler, nvcc)
+        kernels = CudaKernels(library, torch.cuda.current_stream().cuda_stream)
+        compared = check(kernels, TorchMemory(), all_cases() + random_cases(100))
+    print(f"{compared} inputs give the reference's results.")
+    bandwidth = copy_bandwidth()
+    rows = []
+    for workload in WORKLOADS:
+        for dtype in TIMED_DTYPES:
+            rows += measure(kernels, workload, dtype, arguments.rounds)
+    same = all(row["same output"] for row in rows if "same output" in row)
+    text = (
+        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {nvcc.architecture_names};"
+        f" median of {arguments.rounds} rounds of {CALLS_A_ROUND} calls; memory is copied at"
+        f" {bandwidth / 1e12:.2f} TB/s, read and written."
+        f" In float32 all outputs are{'' if same else ' NOT'} those of torchvision.\n\n"
+        + markdown(TIME_COLUMNS, time_rows(rows, bandwidth))
+        + "\n"
+        + markdown(KERNEL_COLUMNS, kernel_rows(kernels))
+    )
+    print(text)
+    with replacing(arguments.out) as path:
+        path.write_text(text)
+    print(f"Saved to {arguments.out}")
+    return 0
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second, read and written, of a copy inside the GPU's memory."""
+    import torch
+
+    source = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _seconds(lambda: target.copy_(source), 10)
+
+
+def _shape(workload):
+    n, size, count = WORKLOADS[workload]
+    height, width = map(cpu.cells_along, size)
+    return Shape(n, height, width, cpu.CHANNELS, count, cpu.POOL_SIZE, cpu.POOL_SIZE)
+
+
+def _seconds(run, rounds):
+    import torch
+
+    for _ in range(3):
+        run()
+    times = []
+    for _ in range(rounds):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(CALLS_A_ROUND):
+            run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / 1e3 / CALLS_A_ROUND)
+    return statistics.median(times)
+
+
+def _require(condition, case, dtype, what):
+    if not condition:
+        raise MismatchError(f"{case.name}, {dtype}: the {what} is not the reference's")

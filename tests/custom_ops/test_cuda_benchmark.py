@@ -1,0 +1,65 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from keras_frcnn.benchmarks import roi_pool_cuda
+from keras_frcnn.custom_ops.cases import all_cases
+from tests.custom_ops.cuda_on_host import HostMemory, host_kernels
+
+needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
+
+
+class FaultyMemory(HostMemory):
+    """Changes a bit of the last buffer of a given type that is read back."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.dtype = dtype
+
+    def get(self, buffer, shape, dtype):
+        array = super().get(buffer, shape, dtype).copy()
+        if dtype == self.dtype and array.ndim == 4:
+            array.view("uint8").reshape(-1)[-1] ^= 4
+        return array
+
+
+@needs_compiler
+def test_check_compares_every_dtype():
+    assert roi_pool_cuda.check(host_kernels(), HostMemory(), all_cases()[:3]) == 3 * 4
+
+
+@needs_compiler
+@pytest.mark.parametrize(("dtype", "what"), [("float32", "output"), ("int32", "argmax")])
+def test_check_finds_a_wrong_bit(dtype, what):
+    with pytest.raises(roi_pool_cuda.MismatchError, match=f"inside, float.*the {what}"):
+        roi_pool_cuda.check(host_kernels(), FaultyMemory(dtype), all_cases()[:1])
+
+
+def test_table():
+    names = roi_pool_cuda.TIMES
+    ours = {"implementation": "ours", **dict(zip(names, (1e-6, 2e-6, 3e-6, 4e-6), strict=True))}
+    ours |= {"bytes": 3e6, "cell bytes": 5e6}
+    theirs = {"implementation": "torchvision 0", names[1]: 5e-6, names[2]: 6e-6}
+    rows = [{"workload": "small", "dtype": "float32", **row} for row in (ours, theirs)]
+    table = roi_pool_cuda.time_rows(rows, bandwidth=6e12)
+    assert table[0][1:] == ["ours", "float32", *"1.0 2.0 3.0 4.0 2.50 2.00 50% 5.00".split()]
+    assert table[1][1:7] == ["torchvision 0", "float32", "", "5.0", "6.0", ""]
+    assert {len(row) for row in table} == {len(roi_pool_cuda.TIME_COLUMNS)}
+    text = roi_pool_cuda.markdown(roi_pool_cuda.TIME_COLUMNS, table)
+    assert {line.count(" | ") for line in text.splitlines()} == {len(table[0]) - 1}
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["tensorflow"] = None
+from keras_frcnn.cli import main
+sys.exit(main(["bench", "roi-pool", "--standalone"]))
+"""
+
+
+def test_says_what_is_missing():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "needs PyTorch" in done.stderr

@@ -25,11 +25,6 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=convert, recursive=True)
-    copy_weights(model, copy)
-    return copy
-
-
-def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Assign the weights of one model to those of another of the same structure."""
-    for old, new in zip(source.weights, target.weights, strict=True):
+    for old, new in zip(model.weights, copy.weights, strict=True):
         new.assign(old.value)
+    return copy

@@ -124,17 +124,16 @@ def compress(
 
     compressed = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in model.layers:
-        if layer.name not in ranks:
-            for old, new in zip(
-                layer.weights, compressed.get_layer(layer.name).weights, strict=True
-            ):
+        if layer.name in ranks:
+            v, u = decompositions[layer.name].truncated(ranks[layer.name])
+            first[layer.name].kernel.assign(v)
+            second[layer.name].kernel.assign(u)
+            if layer.use_bias:
+                second[layer.name].bias.assign(layer.bias.value)
+        elif layer.weights:
+            copy = compressed.get_layer(layer.name)
+            for old, new in zip(layer.weights, copy.weights, strict=True):
                 new.assign(old.value)
-            continue
-        v, u = decompositions[layer.name].truncated(ranks[layer.name])
-        first[layer.name].kernel.assign(v)
-        second[layer.name].kernel.assign(u)
-        if layer.use_bias:
-            second[layer.name].bias.assign(layer.bias.value)
     return compressed
 
 

@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
 from keras_frcnn.detection import Detector
 from keras_frcnn.export.saved_model import export_saved_model
@@ -30,3 +31,9 @@ def detector():
 def exported(detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "with space"
     return export_saved_model(detector, CLASSES, folder, max_pixels=MAX_PIXELS)
+
+
+@pytest.fixture(scope="session")
+def served(exported):
+    """The signatures of the export, by name."""
+    return tf.saved_model.load(str(exported)).signatures

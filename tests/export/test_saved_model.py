@@ -34,11 +34,6 @@ np.savez(results, **{k: v.numpy() for k, v in out.items()})
 """
 
 
-@pytest.fixture(scope="module")
-def served(exported):
-    return tf.saved_model.load(str(exported)).signatures
-
-
 def assert_detections(out, i, expected, height, width, atol=1e-4):
     """Row i of a signature's output holds `expected`, in pixels of the image, and zeros."""
     count = int(out["num_detections"][i])

@@ -67,13 +67,15 @@ def training_dataset(
     def example(i):
         k = image_of(i, seed, len(records), is_portrait, images_per_batch)
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
-        image = decode_image(tf.io.read_file(paths[k]), orientations[k])
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
-        original = tf.shape(image)[:2]
 
-        draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)
-        size = scaled_size(original, min_sides[draw], max_side)
-        image = scale_image(image, size, pixel_means)
+        # The names are what `keras-frcnn bench train` finds the stages by.
+        with tf.name_scope("decode_and_scale"):
+            image = decode_image(tf.io.read_file(paths[k]), orientations[k])
+            original = tf.shape(image)[:2]
+            draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)
+            size = scaled_size(original, min_sides[draw], max_side)
+            image = scale_image(image, size, pixel_means)
 
         if tf.random.stateless_uniform([], seeds[1]) < 0.5:
             width = tf.cast(original[1], tf.float32)
@@ -83,7 +85,10 @@ def training_dataset(
 
         # Sampled before they are scaled: neither IoU nor targets depend on the scale, but its
         # rounding would move a proposal of IoU 0.5 to one side or the other.
-        rois, labels, targets = sample_rois(rois, gt_boxes, gt_classes, seeds[2], rois_per_image)
+        with tf.name_scope("sample_rois"):
+            rois, labels, targets = sample_rois(
+                rois, gt_boxes, gt_classes, seeds[2], rois_per_image
+            )
         rois *= box_scale(original, size)
         return (
             {"images": image, "rois": rois},

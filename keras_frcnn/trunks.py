@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from keras_frcnn.convolution import ConvReLU2D
 from keras_frcnn.errors import InputError, did_you_mean
 
 # The parts after any trunk, as `finetune_from` names them, and their layers. The box regressor is
@@ -58,13 +59,17 @@ class Trunk:
 
 def _vgg16(images):
     # Random weights here: pretrained ones are loaded over them by `keras_frcnn.weights`.
-    vgg = keras.applications.VGG16(include_top=False, weights=None, input_tensor=images)
-    for layer in vgg.layers:
-        if isinstance(layer, layers.Conv2D):
-            # Keras's default (Glorot) halves the signal at every ReLU: after 13 of them nothing
-            # of the image is left and training from random weights does not start.
-            layer.kernel.assign(keras.initializers.HeNormal()(layer.kernel.shape))
-    return vgg.get_layer("block5_conv3").output
+    x = images
+    for block, filters in enumerate([(64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3], 1):
+        if block > 1:
+            x = layers.MaxPooling2D(2, name=f"block{block - 1}_pool")(x)
+        for conv, units in enumerate(filters, 1):
+            # Not Keras's default (Glorot): it halves the signal at every ReLU, and after 13 of
+            # them nothing of the image is left and training does not start.
+            x = ConvReLU2D(
+                units, 3, kernel_initializer="he_normal", name=f"block{block}_conv{conv}"
+            )(x)
+    return x
 
 
 def _conv(x, filters, size, name, strides=1, gain=1.0):

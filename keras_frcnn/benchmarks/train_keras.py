@@ -1,0 +1,115 @@
+"""The training step of `keras-frcnn bench train` in this package: `fit`, one step at a time."""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frcnn.benchmarks.train_stages import read_profile, stage_seconds
+from keras_frcnn.benchmarks.train_workload import workload
+from keras_frcnn.benchmarks.turns import STAGES, STEP, Stopwatch
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.pipeline import training_dataset
+from keras_frcnn.recipes import load_recipe
+from keras_frcnn.settings import Settings
+from keras_frcnn.training import build_and_compile
+from keras_frcnn.trunks import TRUNKS
+
+IMAGES = 32
+
+
+class Turn(keras.callbacks.Callback):
+    """Make each mini-batch of `fit` the answer to a question: its duration or its stages."""
+
+    def __init__(self, pipe: Connection, folder: Path):
+        super().__init__()
+        self.pipe = pipe
+        self.folder = folder
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Wait for the question."""
+        self.question = self.pipe.recv()
+        if self.question == STAGES:
+            self.profile = tempfile.TemporaryDirectory(dir=self.folder)
+            tf.profiler.experimental.start(self.profile.name)
+        self.watch = Stopwatch()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Answer."""
+        wall, processor = self.watch.read()
+        if self.question == STEP:
+            self.pipe.send((wall, processor))
+            return
+        tf.profiler.experimental.stop()
+        with self.profile:
+            self.pipe.send(stage_seconds(read_profile(Path(self.profile.name)), wall))
+
+
+def recipe_settings(precision: str) -> Settings:
+    """`vgg16-voc07`, but with random weights, which take a step as long as ImageNet's."""
+    settings = load_recipe("vgg16-voc07").settings
+    return dataclasses.replace(
+        settings,
+        weights=None,
+        finetune_from=TRUNKS[settings.trunk].finetune_from,
+        precision=precision,
+    )
+
+
+def make_batches(
+    dataset: Dataset, proposals: Sequence[np.ndarray], settings: Settings
+) -> tf.data.Dataset:
+    """What a training of `settings` passes to `fit`."""
+    return training_dataset(
+        dataset,
+        proposals,
+        TRUNKS[settings.trunk].pixel_means,
+        settings.seed,
+        settings.min_side,
+        settings.max_side,
+        settings.images_per_batch,
+        settings.rois_per_image,
+        group_by_aspect=settings.group_by_aspect,
+    )
+
+
+def one_batch(settings: Settings, size: tuple[int, int]) -> tuple:
+    """A mini-batch of images of this (height, width), in arrays."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset, proposals = workload(Path(folder), [size] * settings.images_per_batch)
+        return next(make_batches(dataset, proposals, settings).as_numpy_iterator())
+
+
+def serve(
+    pipe: Connection,
+    threads: int,
+    settings: Settings,
+    size: tuple[int, int],
+    batch: tuple | None,
+) -> None:
+    """Train for as long as there are questions.
+
+    Args:
+        size: height and width of the images.
+        batch: of `one_batch`, to train on it alone; None to train on image files.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset, proposals = workload(Path(folder), [size] * IMAGES)
+        settings = dataclasses.replace(settings, class_names=dataset.class_names)
+        if batch is None:
+            batches = make_batches(dataset, proposals, settings)
+        else:
+            batches = tf.data.Dataset.from_tensors(batch).repeat()
+        build_and_compile(dataset, proposals, settings).fit(
+            batches,
+            shuffle=False,
+            steps_per_epoch=1_000_000_000,
+            verbose=0,
+            callbacks=[Turn(pipe, Path(folder))],
+        )

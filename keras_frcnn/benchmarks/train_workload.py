@@ -1,0 +1,52 @@
+"""What `keras-frcnn bench train` trains on: made-up photographs with objects and proposals."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from keras_frcnn.benchmarks.roi_pool import selective_search_like_rois
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+
+NUM_CLASSES = 20
+PROPOSALS = 2000
+OBJECTS = 3
+VOC_SIZE = (375, 500)  # height and width of most photographs of VOC; 600 x 800 when scaled
+
+
+def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[np.ndarray]]:
+    """Write a JPEG file of every (height, width) into `folder`; a data set and its proposals.
+
+    The files are of the size of VOC's (about 90 KB for 375 x 500 pixels), as is the number of
+    proposals; of these some overlap an object enough to be foreground.
+    """
+    rng = np.random.default_rng(0)
+    records, proposals = [], []
+    for i, (height, width) in enumerate(sizes):
+        path = folder / f"{i:04d}.jpg"
+        Image.fromarray(_photograph(rng, height, width)).save(path, quality=85)
+        boxes = selective_search_like_rois(PROPOSALS, 1, 600, 800)[rng.permutation(PROPOSALS), 1:]
+        boxes *= np.float32([width / 800, height / 600] * 2)
+        objects = boxes[:OBJECTS].copy()
+        near = np.repeat(objects, 16, axis=0)
+        near += rng.normal(scale=2, size=near.shape)
+        boxes[OBJECTS : OBJECTS + len(near)] = near
+        labels = rng.integers(1, NUM_CLASSES + 1, OBJECTS).astype(np.int32)
+        difficult = np.zeros(OBJECTS, bool)
+        records.append(
+            ImageRecord(path.name, str(path), height, width, 1, objects, labels, difficult)
+        )
+        proposals.append(boxes)
+    names = tuple(f"class {k}" for k in range(1, NUM_CLASSES + 1))
+    return Dataset("made up for the benchmark", names, tuple(records)), proposals
+
+
+def _photograph(rng, height, width):
+    """Noise of every scale, as in photographs: uint8 [height, width, 3]."""
+    image = np.full((height, width, 3), 128, np.float32)
+    for octave in range(9):
+        cells = rng.normal(size=(2 + 2**octave, 2 + 2**octave, 3)).astype(np.float32)
+        layer = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
+        image += layer * (50 / 1.6**octave)
+    return np.clip(image, 0, 255).astype(np.uint8)

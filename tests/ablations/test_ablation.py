@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from keras_frcnn.ablations import ABLATIONS, load_ablation
 from keras_frcnn.ablations.ablation import Split, format_markdown, plan, run_ablation
 from keras_frcnn.checkpoints import checkpoint_path
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.runs import load_checkpoint, load_settings
 from keras_frcnn.settings import Settings
 from tests.images import colored_rectangles, random_proposals
@@ -109,12 +110,25 @@ def test_finished_variants_are_not_trained_again(multi_task, split):
     assert counts[-1]["mean proposals an image"] == np.mean([len(p) for p in split.proposals])
 
 
-def test_an_interrupted_variant_goes_on(multi_task, split, tmp_path):
+def test_an_interrupted_variant_goes_on_and_scales_are_compared(multi_task, split, tmp_path):
     out, _ = multi_task
     (tmp_path / "recipe").mkdir()
     shutil.copy(out / "recipe" / "config.json", tmp_path / "recipe")  # killed before a checkpoint
-    run_ablation(load_ablation("proposals"), tmp_path, SETTINGS, split, split, "area")
+    rows = run_ablation(load_ablation("scales"), tmp_path, SETTINGS, split, split, "area")
     assert checkpoint_path(tmp_path / "recipe", 3).is_file()
+    scales = [(row["scales in training"], row["scales at test"]) for row in rows]
+    assert scales == [(1, 1), (5, 1), (5, 5)]
+    assert all(row["seconds an image"] > 0 for row in rows)
+
+
+def test_an_interruption_says_how_to_go_on(split, tmp_path, monkeypatch):
+    def stop(*args):
+        raise Interrupted(signal.SIGTERM, "with --resume")
+
+    monkeypatch.setattr("keras_frcnn.training.train", stop)
+    with pytest.raises(Interrupted, match="recipe is not finished; the same command") as caught:
+        run_ablation(load_ablation("proposals"), tmp_path, SETTINGS, split, split, "area")
+    assert caught.value.number == signal.SIGTERM
 
 
 def test_runs_of_other_settings_are_refused(multi_task):
@@ -150,13 +164,6 @@ def test_the_depths_exist_in_each_trunk(trunk, tmp_path):
     settings = replace(SETTINGS, trunk=trunk, weights="weights.h5")
     planned = plan(load_ablation("finetune-depth"), tmp_path, settings)
     assert len(planned) == 4 and "from-fc6" in planned
-
-
-def test_scales_are_measured_at_one_and_at_all(split, tmp_path):
-    rows = run_ablation(load_ablation("scales"), tmp_path, SETTINGS, split, split, "area")
-    scales = [(r["scales in training"], r["scales at test"]) for r in rows]
-    assert scales == [(1, 1), (5, 1), (5, 5)]
-    assert rows[2]["seconds an image"] > rows[1]["seconds an image"] > 0
 
 
 def test_every_experiment_says_what_it_is():

@@ -58,7 +58,7 @@ def roi_pool(
             (the message names the row), wrong ranks, or sizes that overflow.
     """
     features = tf.convert_to_tensor(features)
-    with tf.device("CPU"):  # where every kernel wants them
+    with tf.device("CPU:0"):  # where every kernel wants them
         rois = tf.convert_to_tensor(rois, tf.float32)
     grid = pooled_height, pooled_width
     _check_arguments(features, rois, [grid], spatial_scale)
@@ -100,7 +100,7 @@ def roi_pyramid_pool(
         tf.errors.InvalidArgumentError: as `roi_pool`.
     """
     features = tf.convert_to_tensor(features)
-    with tf.device("CPU"):  # where every kernel wants them
+    with tf.device("CPU:0"):  # where every kernel wants them
         rois = tf.convert_to_tensor(rois, tf.float32)
     grids = [(level, level) for level in levels]
     _check_arguments(features, rois, grids, spatial_scale)

@@ -109,8 +109,12 @@ class SpatialPyramidPool(keras.layers.Layer):
 
 
 def _with_batch_index(rois):
-    """Boxes [N, R, 4] as rows [N * R, 5] whose first column is the image's index."""
-    rois = tf.cast(rois, tf.float32)
-    shape = tf.shape(rois)
-    batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
-    return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
+    """Boxes [N, R, 4] as rows [N * R, 5] whose first column is the image's index.
+
+    On the host, where the input pipeline left the boxes and the op checks them.
+    """
+    with tf.device("CPU:0"):
+        rois = tf.cast(rois, tf.float32)
+        shape = tf.shape(rois)
+        batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
+        return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)

@@ -16,7 +16,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent / "roi_pool_cuda.cu"
 ARCHITECTURES_VARIABLE = "KERAS_FRCNN_CUDA_ARCHITECTURES"
 # -fmad=false: a product is rounded before anything is added to it, as on the CPU.
-FLAGS = ["-std=c++17", "-O3", "-fmad=false"]
+FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Wno-deprecated-gpu-targets"]
 HOST_FLAGS = ["-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 OLDEST = 70  # the first with the instructions that the kernels use in every type
 

@@ -29,7 +29,11 @@ def compare_cpu_and_gpu(library) -> None:
             try:
                 on_gpu = _results(library, "GPU:0", features, rois, dtype)
             except tf.errors.OpError as error:
-                raise SelfTestError(f"RoI pooling does not run on this GPU: {error}") from error
+                raise SelfTestError(
+                    f"RoI pooling does not run on this GPU: {error}\n`python -m"
+                    " keras_frcnn.custom_ops` says for which architectures it was compiled, and"
+                    " KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
+                ) from error
             for name, expected in on_cpu.items():
                 if on_gpu[name].tobytes() != expected.tobytes():
                     raise SelfTestError(

@@ -75,7 +75,12 @@ def run_demo(out: Path) -> float:
         pictures.contact_sheet(drawn, columns=4).save(partial)
 
     print("5/5  export, loaded back and run")
-    exported = export_saved_model(detector, test.class_names, run / "model")
+    exported = export_saved_model(
+        detector,
+        test.class_names,
+        run / "model",
+        precision=settings.precision.removeprefix("mixed_"),
+    )
     _check_export(exported, test, test_found, detections)
 
     command = shlex.quote(str(Path(sys.executable).with_name("keras-frcnn")))
@@ -91,7 +96,7 @@ def run_demo(out: Path) -> float:
 
 def _check_export(exported: Path, test, test_found, detections) -> None:
     """Run the SavedModel on the first image and compare with the model it was made from."""
-    served = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    served = tf.saved_model.load(str(exported)).signatures["detect_pixels"]
     record = test.images[0]
     image = read_image(record.path, record.orientation)
     outputs = served(images=image[None], proposals=test_found[0][None])

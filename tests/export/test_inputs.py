@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frcnn.export import inputs
 from tests.export.requests import encoded, photograph, proposals_in
 
 GOOD = encoded(photograph(30, 40))
@@ -132,3 +133,23 @@ def test_images_without_pixels(served):
         served["detect_pixels"](
             images=tf.zeros([1, 7, 0, 3], tf.uint8), proposals=tf.zeros([1, 3, 4])
         )
+
+
+@pytest.mark.parametrize(
+    ("images", "proposals", "complaint"),
+    [
+        ([7, 9, 3], [1, 3, 4], r"\[7,9,3\] is not compatible with expected shape \[\?,\?,\?,3\]"),
+        ([1, 7, 9, 4], [1, 3, 4], r"\[1,7,9,4\] is not compatible"),
+        ([1, 7, 9, 3], [3, 4], r"\[3,4\] is not compatible with expected shape \[\?,\?,4\]"),
+        ([1, 7, 9, 3], [1, 3, 5], r"\[1,3,5\] is not compatible"),
+    ],
+)
+def test_wrong_ranks_reach_the_graph_of_a_server(images, proposals, complaint):
+    """Python compares shapes before it calls the graph; a server's C++ does not."""
+    check = tf.function(
+        inputs.check_pixels,
+        input_signature=[tf.TensorSpec(None, tf.uint8), tf.TensorSpec(None, tf.float32)],
+        autograph=False,
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match=complaint):
+        check(tf.zeros(images, tf.uint8), tf.zeros(proposals))

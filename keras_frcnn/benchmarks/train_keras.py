@@ -53,12 +53,7 @@ class Turn(keras.callbacks.Callback):
 def recipe_settings(precision: str) -> Settings:
     """`vgg16-voc07`, but with random weights, which take a step as long as ImageNet's."""
     settings = load_recipe("vgg16-voc07").settings
-    return dataclasses.replace(
-        settings,
-        weights=None,
-        finetune_from=TRUNKS[settings.trunk].finetune_from,
-        precision=precision,
-    )
+    return dataclasses.replace(settings, weights=None, precision=precision)
 
 
 def make_batches(
@@ -106,7 +101,10 @@ def serve(
             batches = make_batches(dataset, proposals, settings)
         else:
             batches = tf.data.Dataset.from_tensors(batch).repeat()
-        build_and_compile(dataset, proposals, settings).fit(
+        model = build_and_compile(dataset, proposals, settings)
+        for name in TRUNKS[settings.trunk].frozen():  # as with ImageNet's weights
+            model.get_layer(name).trainable = False
+        model.fit(
             batches,
             shuffle=False,
             steps_per_epoch=1_000_000_000,

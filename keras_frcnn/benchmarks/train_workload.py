@@ -12,6 +12,7 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord
 NUM_CLASSES = 20
 PROPOSALS = 2000
 OBJECTS = 3
+NEAR = 64  # proposals around each object; a third foreground, the rest background
 VOC_SIZE = (375, 500)  # height and width of most photographs of VOC; 600 x 800 when scaled
 
 
@@ -19,7 +20,7 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
     """Write a JPEG file of every (height, width) into `folder`; a data set and its proposals.
 
     The files are of the size of VOC's (about 90 KB for 375 x 500 pixels), as is the number of
-    proposals; of these some overlap an object enough to be foreground.
+    proposals, and enough of these lie around the objects to sample from.
     """
     rng = np.random.default_rng(0)
     records, proposals = [], []
@@ -29,9 +30,9 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
         boxes = selective_search_like_rois(PROPOSALS, 1, 600, 800)[rng.permutation(PROPOSALS), 1:]
         boxes *= np.float32([width / 800, height / 600] * 2)
         objects = boxes[:OBJECTS].copy()
-        near = np.repeat(objects, 16, axis=0)
-        near += rng.normal(scale=2, size=near.shape)
-        boxes[OBJECTS : OBJECTS + len(near)] = near
+        near = np.repeat(objects, NEAR, axis=0)
+        shift = rng.uniform(0, 0.5, (len(near), 1)) * (near[:, 2:] - near[:, :2])
+        boxes[OBJECTS : OBJECTS + len(near)] = near + np.tile(shift, 2)
         labels = rng.integers(1, NUM_CLASSES + 1, OBJECTS).astype(np.int32)
         difficult = np.zeros(OBJECTS, bool)
         records.append(

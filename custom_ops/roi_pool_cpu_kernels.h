@@ -21,9 +21,12 @@ struct Float16 {
   static float ToSum(Key bits) {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
     const uint32_t rest = static_cast<uint32_t>(bits & 0x7fff) << 13;
-    const bool special = rest >= (0x7c00u << 13);  // infinity or NaN
-    // A multiplication moves the exponent's bias and makes subnormal halves normal floats.
-    float magnitude = Bits<float>(rest) * Bits<float>(0x77800000u);  // 2^112
+    const bool special = rest >= (0x7c00u << 13);     // infinity or NaN
+    const bool subnormal = rest < (0x0400u << 13);
+    // The exponent's bias is moved. A subnormal half is 2^-14 less than the normal float of its
+    // bits; no float is subnormal on the way, for TensorFlow's threads take those as zero.
+    float magnitude = Bits<float>(rest + 0x38000000u);
+    if (subnormal) magnitude = Bits<float>(rest + 0x38800000u) - Bits<float>(0x38800000u);
     if (special) magnitude = Bits<float>(rest | 0x7f800000u);
     return Bits<float>(Bits<uint32_t>(magnitude) | sign);
   }

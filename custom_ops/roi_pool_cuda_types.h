@@ -81,10 +81,13 @@ struct Float16 {
   KERAS_FRCNN_HOST_DEVICE static float ToSum(Element bits) {
     const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
     const uint32_t rest = static_cast<uint32_t>(bits & 0x7fff) << 13;
-    // A multiplication by 2^112 moves the exponent's bias and makes subnormal halves normal floats.
-    const float magnitude = rest >= (0x7c00u << 13)
-                                ? BitCast<float>(rest | 0x7f800000u)  // infinity or NaN
-                                : BitCast<float>(rest) * BitCast<float>(0x77800000u);
+    // The exponent's bias is moved. A subnormal half is 2^-14 less than the normal float of its bits.
+    float magnitude = BitCast<float>(rest + 0x38000000u);
+    if (rest < (0x0400u << 13)) {
+      magnitude = BitCast<float>(rest + 0x38800000u) - BitCast<float>(0x38800000u);
+    } else if (rest >= (0x7c00u << 13)) {
+      magnitude = BitCast<float>(rest | 0x7f800000u);  // infinity or NaN
+    }
     return BitCast<float>(BitCast<uint32_t>(magnitude) | sign);
   }
   KERAS_FRCNN_HOST_DEVICE static Element FromSum(float sum) {

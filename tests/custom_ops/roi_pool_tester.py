@@ -128,6 +128,15 @@ class RoIPoolTester:
             grad_output[0] = 1
             assert self.gradient(features, rois, 1, 1, 1.0, grad_output).item() == 1.5
 
+    def test_gradient_of_subnormal_halves(self):
+        # Below 2^-14 a number is subnormal in float16, but not in the float32 of the sums.
+        if "float16" not in self.dtypes:
+            pytest.skip("no float16")
+        features = np.zeros((1, 1, 1, 3), np.float16)
+        grad_output = np.float16([2.0**-24, -3e-6, 6.1e-5]).reshape(1, 1, 1, 3)
+        grad = self.gradient(features, np.zeros((1, 5), np.float32), 1, 1, 1.0, grad_output)
+        assert same_bits(grad, grad_output)
+
     def test_gradient_is_a_finite_difference(self):
         if "float64" not in self.dtypes:
             pytest.skip("float32 differences are too coarse")

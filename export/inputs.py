@@ -99,10 +99,10 @@ def _checked(tensors, name, count):
 
 
 def _require_rows(good, proposals, complaint):
-    bad = tf.where(~good)[:1]
-    message = tf.strings.format(
-        "proposals{} is {}: " + complaint, (bad, tf.gather_nd(proposals, bad))
-    )
+    bad = tf.where(~good)
+    n, r = tf.unstack(tf.pad(bad, [[0, 1], [0, 0]])[0])  # zeros where there is none
+    box = tf.reshape(tf.gather_nd(proposals, bad[:1]), [-1])
+    message = tf.strings.format("proposals[{}, {}] is {}: " + complaint, (n, r, box))
     return _require(tf.reduce_all(good), message)
 
 

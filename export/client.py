@@ -87,10 +87,11 @@ class Client:
 
 def request_inputs(path: str | os.PathLike, proposals: np.ndarray) -> dict:
     """The inputs of `serving_default` for an image file and its proposals [R, 4]."""
-    return {
-        "image_bytes": [Path(path).read_bytes()],
-        "proposals": np.asarray(proposals, np.float32).reshape(1, -1, 4),
-    }
+    proposals = np.asarray(proposals, np.float32).reshape(1, -1, 4)
+    if not proposals.size:
+        # JSON cannot say that no rows have four columns: a row of padding.
+        proposals = np.full((1, 1, 4), -1, np.float32)
+    return {"image_bytes": [Path(path).read_bytes()], "proposals": proposals}
 
 
 def class_names(text: str) -> tuple[str, ...]:

@@ -12,9 +12,8 @@ class TracedDetector(Detector):
     RoI pooling is the op of the present context (`custom_ops.portable_ops`). The weights are
     constants of the graph, except for the matrices of Dense layers, `variables`. oneDNN rearranges
     the constant kernels of convolutions once, for the processor it runs on, and variable ones in
-    every call; a product of matrices gains nothing by it. And large constants are costly:
-    TensorFlow copies them many times. A VGG16 of constants only took 13 GB to save and 7 GB to
-    load.
+    every call. Matrices are too large for that: TensorFlow copies constants many times, and a VGG16
+    of nothing but constants took 13 GB to save and 7 GB to load.
 
     Args:
         detector: whose settings these are.

@@ -64,7 +64,13 @@ def program(tmp_path_factory):
         pytest.skip(f"this TensorFlow has no {missing[0]}")
     target = tmp_path_factory.mktemp("cpp") / "serve"
     include = [flag.replace("-I", "-isystem", 1) for flag in tf.sysconfig.get_compile_flags()]
-    link = [f"-L{libraries}", *(f"-l:{name}" for name in names), f"-Wl,-rpath,{libraries}"]
+    # The runtime registers itself, so that nothing refers to it.
+    link = [
+        "-Wl,--no-as-needed",
+        f"-L{libraries}",
+        *(f"-l:{name}" for name in names),
+        f"-Wl,-rpath,{libraries}",
+    ]
     command = [*compiler, "-O1", "-Wall", *include, str(SOURCE), "-o", str(target), *link, "-ldl"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, f"{shlex.join(command)}\n{result.stderr}"

@@ -224,10 +224,10 @@ def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path
     out = tf.saved_model.load(str(folder)).signatures["raw"](
         image_bytes=tf.constant([encoded(image)]), proposals=boxes[None]
     )
-    probabilities, _ = expected.predict(image[None], boxes[None])
+    probabilities, _ = tf.function(expected.predict)(image[None], boxes[None])
     assert out["raw_detection_scores"].dtype == tf.float32
-    # bfloat16 has 8 bits: scores agree to a few parts in a thousand.
-    np.testing.assert_allclose(out["raw_detection_scores"], probabilities, atol=0.01)
+    # bfloat16 has 8 bits, and the last layer of this model is scaled up 30 times.
+    np.testing.assert_allclose(out["raw_detection_scores"], probabilities, atol=0.03)
     variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     types = variables.get_variable_to_dtype_map()
     shapes = variables.get_variable_to_shape_map()

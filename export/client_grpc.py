@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.export.retries import Unavailable
+from keras_frcnn.export.retries import Unavailable, reason
 
 OPTIONS = (
     # Answers about thousands of proposals are larger than gRPC's 4 MB.
@@ -58,8 +58,7 @@ class GrpcTransport:
             raise InputError(f"{self._url} answers what is no prediction") from error
 
     def _failure(self, code, details):
-        # Below the first line stand names of nodes of the graph.
-        message = (details.strip().splitlines() or ["no reason given"])[0]
+        message = reason(details)
         if code == grpc.StatusCode.UNAVAILABLE:
             return Unavailable(
                 f"{self._url} is not available now ({message}); is the server running, and is this "

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.export.retries import Unavailable
+from keras_frcnn.export.retries import Unavailable, reason
 
 # Too many requests, and a proxy or a server without a free place in its queue.
 UNAVAILABLE = (429, 502, 503)
@@ -69,20 +69,20 @@ class RestTransport:
             with error:
                 return error.code, error.read()
 
-    def _failure(self, reason):
+    def _failure(self, cause):
         """The exception for what went wrong below HTTP."""
-        if isinstance(reason, TimeoutError):
+        if isinstance(cause, TimeoutError):
             return InputError(f"{self._url}: no answer within {self._timeout:g} seconds")
-        if isinstance(reason, ConnectionError | http.client.IncompleteRead):
+        if isinstance(cause, ConnectionError | http.client.IncompleteRead):
             return Unavailable(
-                f"{self._url} cannot be reached ({reason}); is the server running, and is this its "
+                f"{self._url} cannot be reached ({cause}); is the server running, and is this its "
                 "port for REST (8501 unless set)?"
             )
-        if isinstance(reason, http.client.HTTPException):
+        if isinstance(cause, http.client.HTTPException):
             return InputError(
                 f"{self._url} does not speak HTTP; is this its port for REST (8501 unless set)?"
             )
-        return InputError(f"{self._url} cannot be reached: {reason}")
+        return InputError(f"{self._url} cannot be reached: {cause}")
 
 
 def _to_json(value):
@@ -92,10 +92,9 @@ def _to_json(value):
 
 
 def _error_message(text: bytes) -> str:
-    """The server's words, in a line."""
+    """The server's words, or those of what stands before it."""
     try:
         message = str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         message = text[:200].decode("utf-8", "replace")
-    # Below the first line stand names of nodes of the graph.
-    return (message.strip().splitlines() or ["no reason given"])[0]
+    return reason(message)

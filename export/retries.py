@@ -1,4 +1,4 @@
-"""Asking a server again when it was not to be reached."""
+"""Asking a server again when it was not to be reached, and what it says when it refuses."""
 
 import random
 import time
@@ -33,3 +33,14 @@ def with_retries(ask: Callable[[], Answer], retries: int) -> Answer:
                 times = f" (asked {attempt + 1} times)" if attempt else ""
                 raise InputError(f"{error}{times}") from error
             time.sleep(FIRST_DELAY * 2**attempt * random.uniform(0.5, 1))
+
+
+def reason(message: str) -> str:
+    """A server's message in a line, as far as it is meant for people.
+
+    `inputs.py` writes it into an assertion of the graph; below it stand names of nodes.
+    """
+    line = (message.strip().splitlines() or ["no reason given"])[0]
+    start, end = "assertion failed: [", "]"
+    is_assertion = line.startswith(start) and line.endswith(end)
+    return line[len(start) : -len(end)] if is_assertion else line

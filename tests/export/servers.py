@@ -22,6 +22,11 @@ CLOSE = "close the connection"
 HANG = "do not answer"
 
 
+def complaint(error: tf.errors.InvalidArgumentError) -> str:
+    """What a model server says: Python puts an account of the graph before it."""
+    return error.message[error.message.index("assertion failed") :]
+
+
 def run(served, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
     """What a model server answers."""
     function = served[request.model_spec.signature_name]
@@ -97,7 +102,7 @@ class RestServer(_Server):
             try:
                 response = run(self._served, self.requests[-1])
             except tf.errors.InvalidArgumentError as error:
-                body = json.dumps({"error": error.message}).encode()
+                body = json.dumps({"error": complaint(error)}).encode()
                 return self._send(handler, 400, body)
             outputs = {k: tf.make_ndarray(v).tolist() for k, v in response.outputs.items()}
             self._send(handler, 200, json.dumps({"outputs": outputs}, indent=4).encode())
@@ -161,4 +166,4 @@ class GrpcServer(_Server, prediction_service_pb2_grpc.PredictionServiceServicer)
         try:
             return run(self._served, request)
         except tf.errors.InvalidArgumentError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, complaint(error))

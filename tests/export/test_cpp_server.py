@@ -46,8 +46,8 @@ BAD = [
     ([[GOOD]], BOXES, "image_bytes"),
     ([GOOD], BOXES[0], "proposals"),
     ([GOOD], BOXES[..., :3], "proposals"),
-    ([GOOD], BOXES.astype(np.int32), "proposals"),
-    (np.float32([1]), BOXES, "image_bytes"),
+    ([GOOD], BOXES.astype(np.int32), "arg[1] to be float"),
+    (np.float32([1]), BOXES, "arg[0] to be string"),
 ]
 
 
@@ -82,17 +82,17 @@ def requests(detector, tmp_path_factory):
     """Files of requests that the client makes, with the detector's answers, and of bad ones."""
     folder = tmp_path_factory.mktemp("requests")
     files = []
-    for i, (height, width, count, format) in enumerate(
-        [(90, 120, 60, "PNG"), (120, 90, 1, "PNG"), (70, 300, 300, "PNG"), (1, 1, 3, "PNG")]
+    for i, (height, width, count) in enumerate(
+        [(90, 120, 60), (120, 90, 1), (70, 300, 300), (1, 1, 3)]
     ):
         image, boxes = photograph(height, width, i), proposals_in(height, width, count, i)
-        (folder / f"{i}").write_bytes(encoded(image, format))
+        (folder / f"{i}").write_bytes(encoded(image))
         request = predict_request(
             "serving_default", request_inputs(folder / f"{i}", boxes), "detector"
         )
         found = detector.detect(image, boxes)
-        assert len(found) > 0 or image.size == 3
         files.append((request, answer(found, height, width)))
+    assert sum(answer["num_detections"][0] > 0 for _, answer in files) >= 2
     write(folder / "good", files)
     bad = [
         predict_request("serving_default", {"image_bytes": files, "proposals": boxes}, "detector")

@@ -44,10 +44,10 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
 
 
 def _photograph(rng, height, width):
-    """Noise of every scale, as in photographs: uint8 [height, width, 3]."""
-    image = np.full((height, width, 3), 128, np.float32)
+    """Noise of every scale and the grain of a film: uint8 [height, width, 3]."""
+    image = rng.normal(128, 18, (height, width, 3)).astype(np.float32)
     for octave in range(9):
         cells = rng.normal(size=(2 + 2**octave, 2 + 2**octave, 3)).astype(np.float32)
         layer = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
-        image += layer * (50 / 1.6**octave)
+        image += layer * (50 / 1.2**octave)
     return np.clip(image, 0, 255).astype(np.uint8)

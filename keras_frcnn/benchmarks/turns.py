@@ -8,11 +8,12 @@ import importlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from multiprocessing.connection import Connection
 
 STEP = "step"  # the question for a step's (wall, processor) seconds
 STAGES = "stages"  # the question for a step's wall seconds by stage
+OUTPUT = "output"  # the question for what a step returns
 
 
 class Program:
@@ -34,7 +35,7 @@ class Program:
         self._process.start()
         theirs.close()
 
-    def ask(self, question: str):
+    def ask(self, question):
         """The answer of the child; to `STEP` the (wall, processor) seconds that it took."""
         self._pipe.send(question)
         try:
@@ -71,6 +72,15 @@ def answer_steps(pipe: Connection, step: Callable[[], None]) -> None:
         watch = Stopwatch()
         step()
         pipe.send(watch.read())
+
+
+def answer_named(pipe: Connection, steps: Mapping[Hashable, Callable]) -> None:
+    """Make one of several steps at every question, a pair (`STEP` or `OUTPUT`, the step's name)."""
+    while True:
+        question, name = pipe.recv()
+        watch = Stopwatch()
+        output = steps[name]()
+        pipe.send(watch.read() if question == STEP else output)
 
 
 def _run(module, pipe, threads, *arguments):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frcnn.benchmarks import train
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
 from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.model import fast_rcnn
@@ -96,3 +97,21 @@ def test_roi_pooling_and_its_gradient_by_definition(layout):
     pooled.backward(torch.from_numpy(grad_output).permute(0, 3, 1, 2))
     np.testing.assert_array_equal(pooled.detach().permute(0, 2, 3, 1), expected)
     np.testing.assert_allclose(x.grad.permute(0, 2, 3, 1), expected_grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_makes_steps_when_asked(precision):
+    labels = np.int32([[1, 0, 3], [0, 2, 0]])
+    batch = (
+        {"images": np.zeros((2, 64, 80, 3), np.float32), "rois": ROIS},
+        {"cls_score": labels, "bbox_pred": np.zeros((2, 3, 5), np.float32)},
+    )
+    channels_last = precision == "float32"
+    program = train.Program(
+        "keras_frcnn.benchmarks.train_torch", 1, batch, K, precision, channels_last
+    )
+    try:
+        wall, processor = program.ask(train.STEP)
+    finally:
+        program.close()
+    assert 0 < processor < wall * 1.5  # on one processor

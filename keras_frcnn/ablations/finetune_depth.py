@@ -1,8 +1,8 @@
 """Which layers to fine-tune? (Paper section 4.5, table 5.)
 
 Everything from some layer on is trained, the layers before keep the loaded weights: only the
-fully connected layers (as SPPnet did), and from about a quarter, a half and the full resolution
-of the trunk on. The paper stops at conv2_1, for want of GPU memory.
+fully connected layers (as SPPnet did), from the second or the first max pooling of the trunk on,
+and all layers. The paper's VGG16 stops at conv2_1, for want of GPU memory.
 """
 
 from keras_frcnn.ablations.ablation import Ablation, Row, Variant
@@ -11,7 +11,7 @@ from keras_frcnn.ablations.measure import as_it_is, measure
 from keras_frcnn.errors import InputError
 from keras_frcnn.settings import Settings
 
-# For each trunk, the first layers of the paper's comparison; SqueezeNet's by their resolution.
+# By trunk: fc6, the layers after its second and first max pooling, and the first of all.
 FIRST_LAYERS = {
     "vgg16": ("fc6", "conv3_1", "conv2_1", "conv1_1"),
     "vgg_cnn_m_1024": ("fc6", "conv3", "conv2", "conv1"),

@@ -1,1 +1,5 @@
-"""Export of a trained detector as a SavedModel."""
+"""Export of a trained detector: SavedModel, truncated SVD, serving."""
+
+from keras_frcnn.export.svd import compress
+
+__all__ = ["compress"]

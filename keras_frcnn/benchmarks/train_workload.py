@@ -26,7 +26,7 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
     records, proposals = [], []
     for i, (height, width) in enumerate(sizes):
         path = folder / f"{i:04d}.jpg"
-        Image.fromarray(_photograph(rng, height, width)).save(path, quality=85)
+        Image.fromarray(photograph(rng, height, width)).save(path, quality=85)
         boxes = selective_search_like_rois(PROPOSALS, 1, 600, 800)[rng.permutation(PROPOSALS), 1:]
         boxes *= np.float32([width / 800, height / 600] * 2)
         objects = boxes[:OBJECTS].copy()
@@ -43,7 +43,7 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
     return Dataset("made up for the benchmark", names, tuple(records)), proposals
 
 
-def _photograph(rng, height, width):
+def photograph(rng, height, width):
     """Noise of every scale and the grain of a film: uint8 [height, width, 3]."""
     image = rng.normal(128, 18, (height, width, 3)).astype(np.float32)
     for octave in range(9):

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 STEP = "step"  # the question for a step's (wall, processor) seconds
 STAGES = "stages"  # the question for a step's wall seconds by stage
 OUTPUT = "output"  # the question for what a step returns
@@ -53,6 +55,12 @@ class Program:
         self._process.join()
         self._pipe.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.close()
+
 
 class Stopwatch:
     """(wall, processor) seconds since it was made."""
@@ -75,12 +83,19 @@ def answer_steps(pipe: Connection, step: Callable[[], None]) -> None:
 
 
 def answer_named(pipe: Connection, steps: Mapping[Hashable, Callable]) -> None:
-    """Make one of several steps at every question, a pair (`STEP` or `OUTPUT`, the step's name)."""
+    """Make one of several steps at every question, a pair (`STEP` or `OUTPUT`, the step's name).
+
+    A step returns tensors of any library by name; `OUTPUT` asks for them as NumPy arrays.
+    """
     while True:
         question, name = pipe.recv()
         watch = Stopwatch()
         output = steps[name]()
-        pipe.send(watch.read() if question == STEP else output)
+        seconds = watch.read()
+        if question == STEP:
+            pipe.send(seconds)
+        else:
+            pipe.send({name: np.asarray(value) for name, value in output.items()})
 
 
 def _run(module, pipe, threads, *arguments):

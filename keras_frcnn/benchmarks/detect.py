@@ -1,0 +1,255 @@
+"""Times detection in one image: the exported SavedModels, other libraries, and R-CNN.
+
+`keras-frcnn bench detect` takes VGG16 on 600 x 1000 pixels with 2000 proposals, writes its exports
+and the same network as an ONNX graph, checks that all compute the same, and measures them in turn.
+Each library is a process of its own. Medians count. See docs/detection_speed.md.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from keras_frcnn.benchmarks.detect_steps import (
+    NETWORK,
+    ONNX_RUNTIME,
+    OPENVINO,
+    PRECISIONS,
+    RCNN,
+    Inputs,
+    Source,
+    Step,
+    our_steps,
+    peer_steps,
+)
+from keras_frcnn.benchmarks.detect_tables import (
+    format_aims,
+    format_programs,
+    format_stages,
+    scale_up,
+)
+from keras_frcnn.benchmarks.roi_pool import processor_name, selective_search_like_rois
+from keras_frcnn.benchmarks.train_workload import photograph
+from keras_frcnn.benchmarks.turns import OUTPUT, STEP, Program
+from keras_frcnn.data.images import open_image
+from keras_frcnn.errors import InputError
+from keras_frcnn.files import replacing
+from keras_frcnn.proposals.selective_search import SelectiveSearch
+
+SIZE = (600, 1000)  # pixels of the image made up for the benchmark, height and width
+PEERS = {ONNX_RUNTIME: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino")}
+# Largest difference from ours: of a probability, and of an offset as a share of the largest.
+TOLERANCE = {"float32": (1e-4, 1e-3), "bfloat16": (0.03, 0.3)}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of the benchmark gave."""
+
+    times: dict[Step, float]  # median wall seconds; R-CNN's for all proposals
+    processor: dict[Step, float]  # the same of all threads together
+    proposals: int
+    distinct: int  # proposals that are left when those on the same cells are taken together
+    differences: dict[Step, float]  # of the probabilities from ours, at most
+
+
+def measure(
+    source: Source,
+    svd: dict,
+    image: np.ndarray,
+    proposals: np.ndarray,
+    threads: int,
+    rounds: int,
+    rcnn_sample: int,
+) -> Result:
+    """Write the models, check them against each other and time them in turn.
+
+    Args:
+        source: of the model.
+        svd: arguments of `svd.compress` for the compressed builds.
+        image: uint8 RGB [H, W, 3].
+        proposals: float32 [R, 4], pixels of `image`.
+        threads: processors to use.
+        rounds: measurements of each step.
+        rcnn_sample: how many proposals R-CNN classifies in a measurement.
+
+    Raises:
+        RuntimeError: another library computes something else than ours.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        module = "keras_frcnn.benchmarks.detect_models"
+        with Program(module, threads, source, svd, image, proposals, folder) as writer:
+            inputs, distinct = writer.ask("write")
+        programs = _start(folder, inputs, threads, rcnn_sample)
+        try:
+            differences = check(programs)
+            for step, program in programs.items():  # the first run of each arranges its weights
+                program.ask((STEP, step))
+            taken = {step: [] for step in programs}
+            for _ in range(rounds):
+                for step, program in programs.items():
+                    taken[step].append(program.ask((STEP, step)))
+        finally:
+            for program in set(programs.values()):
+                program.close()
+    times, processor = (
+        {step: statistics.median(pair[i] for pair in pairs) for step, pairs in taken.items()}
+        for i in (0, 1)
+    )
+    for column in (times, processor):
+        for step in column:
+            if step.what == RCNN:
+                sample = min(rcnn_sample, len(proposals))
+                column[step] = scale_up(column[step], sample, len(proposals))
+    return Result(times, processor, len(proposals), distinct, differences)
+
+
+def check(programs: Mapping[Step, Program]) -> dict[Step, float]:
+    """The largest difference of each peer's probabilities from ours in the same precision.
+
+    Raises:
+        RuntimeError: a difference is more than rounding.
+    """
+    differences = {}
+    for precision in PRECISIONS:
+        ours = programs[Step(NETWORK, precision)].ask((OUTPUT, Step(NETWORK, precision)))
+        for step, program in programs.items():
+            if step.engine not in PEERS or step.precision != precision:
+                continue
+            theirs = program.ask((OUTPUT, step))
+            scales = {"probabilities": 1.0, "deltas": np.abs(ours["deltas"]).max()}
+            for (name, scale), limit in zip(scales.items(), TOLERANCE[precision], strict=True):
+                difference = np.abs(theirs[name].ravel() - ours[name].ravel()).max() / scale
+                if not difference <= limit:
+                    raise RuntimeError(
+                        f"{step.engine} in {precision} computes another network: its {name} "
+                        f"differ by {difference:.2g}, more than {limit:g}"
+                    )
+                if name == "probabilities":
+                    differences[step] = float(difference)
+    return differences
+
+
+def describe(result: Result, search: float) -> str:
+    """The tables and what there is to say about them, in Markdown."""
+    distinct, count = result.distinct, result.proposals
+    lines = [
+        format_aims(result.times),
+        "All programs:\n",
+        format_programs(result.times),
+        f"Stages of a detection, each run by itself on all {count} proposals:\n",
+        format_stages(result.times, search),
+        f"Of {count} proposals {distinct} fall on distinct cells: pooling and classifying those "
+        f"alone, as detect_pixels does, saves {1 - distinct / count:.1%} of both.",
+    ]
+    for step, difference in result.differences.items():
+        lines.append(
+            f"{step.engine}, {step.precision}: probabilities differ from ours by {difference:.1e} "
+            "at most."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_csv(path: Path, result: Result, search: float) -> None:
+    """A row for each step."""
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["what", "engine", "precision", "svd", "milliseconds", "processor ms"])
+        writer.writerow(["selective search", "OpenCV", "", "", f"{1e3 * search:.2f}", ""])
+        for step, seconds in result.times.items():
+            numbers = [f"{1e3 * s:.2f}" for s in (seconds, result.processor[step])]
+            row = [step.what, step.engine, step.precision, "yes" if step.svd else "no"]
+            writer.writerow([*row, *numbers])
+
+
+def main(argv: list[str]) -> int:
+    """Measure, print the tables and save them; the exit status."""
+    parser = argparse.ArgumentParser(prog="keras-frcnn bench detect", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("detect_benchmark.md"))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5, help="measurements (%(default)s)")
+    parser.add_argument("--run", help="a run with VGG16; default: random weights")
+    parser.add_argument(
+        "--image", help="a photograph, with its proposals; default: 600 x 1000 made-up pixels"
+    )
+    parser.add_argument(
+        "--proposals", type=int, default=2000, help="how many at most (%(default)s)"
+    )
+    parser.add_argument("--svd", default="fc6=1024,fc7=256", help="as in export (%(default)s)")
+    parser.add_argument(
+        "--rcnn-sample", type=int, default=16, help="proposals that R-CNN warps (%(default)s)"
+    )
+    args = parser.parse_args(argv)
+
+    import tensorflow as tf
+
+    from keras_frcnn.export.svd import parse_svd
+    from keras_frcnn.runs import load_settings
+
+    svd = parse_svd(args.svd)
+    if args.run and (trunk := load_settings(Path(args.run)).trunk) != "vgg16":
+        raise InputError(f"--run: {args.run} has the trunk {trunk}; the benchmark is of vgg16")
+    if args.image:
+        image = open_image(args.image)
+    else:
+        image = photograph(np.random.default_rng(0), *SIZE)
+    search, found = _search(image, args.threads)
+    if args.image:
+        proposals = found[: args.proposals]
+    else:
+        proposals = selective_search_like_rois(args.proposals, 1, *SIZE)[:, 1:]
+    result = measure(
+        Source(args.run), svd, image, proposals, args.threads, args.rounds, args.rcnn_sample
+    )
+    height, width = image.shape[:2]
+    text = (
+        f"{processor_name()}, {args.threads} threads, TensorFlow {tf.__version__}; medians of "
+        f"{args.rounds} rounds. VGG16, {height} x {width} pixels, {len(proposals)} proposals; SVD "
+        f"{args.svd}; R-CNN from {min(args.rcnn_sample, len(proposals))} proposals.\n\n"
+        + describe(result, search)
+    )
+    print(text)
+    with replacing(args.out) as partial:
+        partial.write_text(text)
+    write_csv(args.out.with_suffix(".csv"), result, search)
+    print(f"Saved to {args.out} and {args.out.with_suffix('.csv')}")
+    return 0
+
+
+def _start(folder: Path, inputs: Inputs, threads: int, rcnn_sample: int) -> dict[Step, Program]:
+    """The program that answers for each step."""
+    ours = Program("keras_frcnn.benchmarks.detect_tensorflow", threads, folder, inputs, rcnn_sample)
+    programs = dict.fromkeys(our_steps(), ours)
+    for engine, packages in PEERS.items():
+        missing = [package for package in packages if not find_spec(package)]
+        if missing:
+            print(
+                f"Without rows for {engine}: {' and '.join(missing)} not installed "
+                "(pip install 'keras-frcnn[bench]')"
+            )
+            continue
+        module = "keras_frcnn.benchmarks.detect_peers"
+        peer = Program(module, threads, engine, folder / "model.onnx", inputs.of_peers())
+        programs |= dict.fromkeys(peer_steps(engine), peer)
+    return programs
+
+
+def _search(image, threads):
+    """The median time of selective search on the image, and its boxes."""
+    cv2.setNumThreads(threads)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        boxes = SelectiveSearch()(image)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), boxes

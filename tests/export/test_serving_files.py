@@ -9,7 +9,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from keras_frcnn.cli import main
 from keras_frcnn.custom_ops import build
 from keras_frcnn.errors import InputError
-from keras_frcnn.export.serving_files import SERVING, write_serving_files
+from keras_frcnn.export.serving_files import SERVING, op_sources, write_serving_files
 
 # Of the shared library, which the server is not.
 SHARED = {"-fPIC", "-fvisibility=hidden"}
@@ -34,8 +34,8 @@ def test_server_is_built_of_the_ops_sources_with_its_flags(targets):
             if source.endswith(".cc"):
                 assert source not in flags
                 flags[source] = attributes["copts"]
-    sources = [path for path in build._sources() if path.suffix == ".cc"]
-    assert set(flags) == {path.name for path in sources} - {"roi_pool_gpu_ops.cc"}
+    assert set(flags) == {path.name for path in op_sources() if path.suffix == ".cc"}
+    assert set(flags) > {*build.KERNEL_FLAGS, "roi_pool_ops.cc", "roi_pool_cpu_ops.cc"}
     for source, copts in flags.items():
         wanted = set(build.COMMON_FLAGS) - SHARED | set(build.KERNEL_FLAGS.get(source, []))
         assert set(copts) == wanted, source

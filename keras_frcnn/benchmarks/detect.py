@@ -177,7 +177,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="keras-frcnn bench detect", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("detect_benchmark.md"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=5, help="measurements (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements (%(default)s)")
     parser.add_argument("--run", help="a run with VGG16; default: random weights")
     parser.add_argument(
         "--image", help="a photograph, with its proposals; default: 600 x 1000 made-up pixels"

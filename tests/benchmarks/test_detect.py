@@ -1,0 +1,301 @@
+"""That all programs of the benchmark compute the same network, and that its sums are right."""
+
+import csv
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.ndimage import map_coordinates
+
+from keras_frcnn.benchmarks import detect, detect_models, detect_peers, detect_tensorflow
+from keras_frcnn.benchmarks import detect_steps as names
+from keras_frcnn.benchmarks.detect_steps import Source, Step, our_steps, peer_steps
+from keras_frcnn.benchmarks.detect_tables import (
+    format_aims,
+    format_programs,
+    format_stages,
+    scale_up,
+)
+from keras_frcnn.benchmarks.turns import OUTPUT, STEP, answer_named
+from keras_frcnn.custom_ops.library import load_library
+from keras_frcnn.errors import InputError
+from keras_frcnn.export.svd import compress
+from keras_frcnn.model import fast_rcnn
+from tests.benchmarks.small_detector import K, image_and_proposals, small_detector
+
+RANKS = {"fc6": 12, "fc7": 8}
+SAMPLE = 3
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return small_detector()
+
+
+@pytest.fixture(scope="module")
+def inputs(detector):
+    return detect_models.make_inputs(detector, *image_and_proposals())
+
+
+@pytest.fixture(scope="module")
+def folder(detector, inputs, tmp_path_factory):
+    if load_library() is None:
+        pytest.skip("the custom op cannot be built here")
+    folder = tmp_path_factory.mktemp("models")
+    detect_models.write_models(detector, {"ranks": RANKS}, inputs, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outputs(folder, inputs):
+    """What every step of ours returns."""
+    steps = detect_tensorflow.load_steps(folder, inputs, SAMPLE)
+    return {step: {k: v.numpy() for k, v in run().items()} for step, run in steps.items()}
+
+
+@pytest.fixture(scope="module")
+def expected(detector, inputs):
+    """Probabilities and offsets by the Keras model itself."""
+    return as_probabilities(detector.network(inputs.scaled, inputs.rois[None]))
+
+
+def as_probabilities(outputs):
+    return {
+        "probabilities": tf.nn.softmax(outputs["cls_score"]).numpy(),
+        "deltas": outputs["bbox_pred"].numpy(),
+    }
+
+
+def assert_same(actual, expected, precision="float32"):
+    limits = {"float32": 1e-5, "bfloat16": 0.03}
+    for name, value in expected.items():
+        tolerance = limits[precision] * max(1, np.abs(value).max())
+        np.testing.assert_allclose(actual[name].ravel(), value.ravel(), atol=tolerance, rtol=0)
+
+
+def test_network_is_worth_comparing(expected):
+    assert np.ptp(expected["probabilities"], axis=1).min() > 0.01  # differs between proposals
+    assert np.abs(expected["deltas"]).max() > 0.1
+
+
+def test_onnx_runtime_computes_our_network(folder, inputs, expected):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: the extra 'bench'")
+    run = detect_peers.onnx_runtime(detect_models.onnx_path(folder), inputs.of_peers(), 1)
+    assert_same(run(), expected)
+
+
+@pytest.mark.parametrize("precision", names.PRECISIONS)
+def test_openvino_computes_our_network(folder, inputs, expected, precision):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: the extra 'bench'")
+    path = detect_models.onnx_path(folder)
+    run = detect_peers.openvino(path, inputs.of_peers(), 1, precision)
+    assert_same({k: np.asarray(v) for k, v in run().items()}, expected, precision)
+
+
+def test_an_unknown_layer_is_not_left_out_of_the_graph(tmp_path):
+    onnx_graph = pytest.importorskip("keras_frcnn.benchmarks.onnx_graph")
+    model = fast_rcnn(K, "squeezenet", fc_units=(8, 8))
+    with pytest.raises(InputError, match="conv1"):
+        onnx_graph.write_onnx(model, tmp_path / "model.onnx", (96, 160), 5)
+
+
+@pytest.mark.parametrize("precision", names.PRECISIONS)
+def test_parts_compute_our_network(outputs, expected, precision):
+    assert_same(outputs[Step(names.NETWORK, precision)], expected, precision)
+    assert_same(outputs[Step(names.HEADS, precision)], expected, precision)
+    assert set(outputs) == set(our_steps())
+
+
+def test_compressed_parts_compute_the_compressed_network(outputs, detector, inputs, expected):
+    model = compress(detector.model, RANKS)
+    compressed = as_probabilities(model({"images": inputs.scaled, "rois": inputs.rois[None]}))
+    assert np.abs(compressed["probabilities"] - expected["probabilities"]).max() > 1e-3
+    for what in (names.NETWORK, names.HEADS):
+        assert_same(outputs[Step(what, "float32", svd=True)], compressed)
+
+
+def test_stages_together_are_a_detection(outputs, detector, inputs):
+    found = detector.detect(inputs.image, inputs.proposals)
+    assert len(found) > 3
+    parts = outputs[Step(names.SUPPRESS, "float32")]
+    np.testing.assert_allclose(parts["scores"][0, : len(found)], found.scores, atol=1e-5)
+    np.testing.assert_allclose(parts["boxes"][0, : len(found)], found.boxes, atol=1e-3)
+    for ops in (names.PORTABLE, names.CUSTOM):
+        exported = outputs[Step(names.DETECT, "float32", ops)]
+        scores = exported["detection_scores"][0, : len(found)]
+        np.testing.assert_allclose(scores, found.scores, atol=1e-5)
+    prepared = outputs[Step(names.PREPARE, "float32")]
+    np.testing.assert_array_equal(prepared["images"], inputs.scaled)
+    assert prepared["rois"].shape[1] == detect_models.count_distinct(detector, inputs)
+
+
+def test_distinct_rois_are_counted_by_cell(detector, inputs):
+    cells = np.sign(inputs.rois) * np.floor(np.abs(inputs.rois) / 16 + 0.5)
+    assert len(np.unique(cells, axis=0)) == detect_models.count_distinct(detector, inputs)
+
+
+def test_rcnn_warps_a_proposal_and_ends_in_a_max_pooling(detector, inputs):
+    """Against bilinear sampling by SciPy, and the pooling that RoI pooling stands for."""
+    model = detector.model
+    pool = model.get_layer("roi_pool")
+    rois = np.float32([[0, 0, 159, 95], [32, 16, 100, 80]])
+    actual = detect_models.rcnn_network(
+        detector, tf.constant(inputs.scaled), tf.constant(rois[None]), pool
+    )
+    crops = []
+    for x1, y1, x2, y2 in rois:
+        grid = np.meshgrid(np.linspace(y1, y2, 224), np.linspace(x1, x2, 224), indexing="ij")
+        channels = [map_coordinates(inputs.scaled[0, :, :, c], grid, order=1) for c in range(3)]
+        crops.append(np.stack(channels, axis=-1))
+    trunk = tf.keras.Model(model.input["images"], pool.input[0])
+    features = trunk(np.float32(crops))
+    assert features.shape[1:3] == (14, 14)
+    pooled = tf.nn.max_pool2d(features, 2, 2, "VALID")
+    heads = tf.keras.Model(pool.output, model.output)
+    expected = heads(pooled[:, None])
+    assert_same(as_probabilities(actual), as_probabilities(expected))
+
+
+def test_a_sample_is_spread_over_the_proposals():
+    rois = np.arange(2000)
+    assert detect_tensorflow.sample(rois, 5).tolist() == [0, 499, 999, 1499, 1999]
+    assert detect_tensorflow.sample(rois[:3], 5).tolist() == [0, 1, 2]
+
+
+def test_scaling_up_a_sample():
+    assert scale_up(1.5, 16, 2000) == pytest.approx(187.5)
+    assert scale_up(1.5, 16, 16) == 1.5
+
+
+class Answers:
+    """A program that gives the same answer each time."""
+
+    def __init__(self, output):
+        self.output = output
+
+    def ask(self, question):
+        assert question[0] == OUTPUT
+        return self.output
+
+
+def test_a_library_that_computes_something_else_is_not_timed():
+    ours = {"probabilities": np.float32([[[0.2, 0.8]]]), "deltas": np.ones((1, 1, 1, 4))}
+    theirs = {"probabilities": np.float32([[0.2, 0.8]]), "deltas": np.ones((1, 4))}
+    programs = {Step(names.NETWORK, precision): Answers(ours) for precision in names.PRECISIONS}
+    peer = peer_steps(names.ONNX_RUNTIME)[0]
+    assert detect.check(programs | {peer: Answers(theirs)}) == {peer: 0}
+    for name in theirs:
+        wrong = theirs | {name: theirs[name] + np.float32([[0.01] + [0] * (theirs[name].size - 1)])}
+        with pytest.raises(RuntimeError, match=f"ONNX Runtime in float32.*{name}"):
+            detect.check(programs | {peer: Answers(wrong)})
+    nan = theirs | {"probabilities": theirs["probabilities"] * np.nan}
+    with pytest.raises(RuntimeError, match="another network"):
+        detect.check(programs | {peer: Answers(nan)})
+
+
+def made_up_times():
+    times = {step: 1.0 for step in our_steps()}
+    for svd, seconds in ((False, 2.0), (True, 1.0)):
+        times[Step(names.NETWORK, "float32", svd=svd)] = seconds
+        times[Step(names.DETECT, "float32", svd=svd)] = 1.25 * seconds
+    times[Step(names.RCNN, "float32")] = 150.0
+    times[Step(names.NETWORK, "float32", names.ONNX_RUNTIME)] = 5.0
+    times[Step(names.NETWORK, "float32", names.OPENVINO)] = 4.0
+    times[Step(names.NETWORK, "bfloat16", names.OPENVINO)] = 3.0
+    return times
+
+
+def test_ratios_and_aims():
+    rows = [line.strip("| ").split(" | ") for line in format_aims(made_up_times()).splitlines()]
+    assert [row[0] for row in rows[2:]] == [
+        "ONNX Runtime",
+        "OpenVINO",
+        "OpenVINO",
+        "the better of both",
+        "the better of both",
+        "R-CNN",
+        "R-CNN",
+    ]
+    # theirs, our network, theirs / ours, aim, our detect_pixels, theirs / that
+    assert rows[2][3:] == ["5000", "2000", "2.50", "1.6", "2500", "2.00"]
+    assert rows[3][3:] == ["4000", "2000", "2.00", "1.4", "2500", "1.60"]
+    assert rows[4][3:6] == ["3000", "1000", "3.00"]
+    assert rows[5][3:] == ["4000", "1000", "4.00", "2.2", "1250", "3.20"]
+    assert rows[7][5:7] == ["75.00", "70"]
+    assert rows[8][5:7] == ["150.00", "120"]
+
+
+def test_no_row_for_what_is_not_installed():
+    times = {s: t for s, t in made_up_times().items() if s.engine != names.OPENVINO}
+    table = format_aims(times)
+    assert "| OpenVINO" not in table
+    assert table.count("the better of both") == 1  # in float32, ONNX Runtime's
+    assert "OpenVINO" not in format_programs(times)
+
+
+def test_stages_and_their_shares():
+    times = made_up_times() | {
+        Step(names.HEADS, "float32"): 3.0,
+        Step(names.HEADS, "float32", svd=True): 0.5,
+        Step(names.POOL, "float32"): 0.05,
+    }
+    lines = format_stages(times, proposals=1.95).splitlines()
+    rows = {cells[0]: cells[1:] for cells in (line.strip("| ").split(" | ") for line in lines)}
+    assert rows["stage"] == ["float32", "float32, SVD", "bfloat16", "bfloat16, SVD"]
+    assert rows["proposals (selective search)"][0] == "1950 ms (24.4%)"
+    assert rows["RoI pooling"][0] == "50.0 ms (0.6%)"
+    assert rows["heads"][:2] == ["3000 ms (37.5%)", "500 ms (9.1%)"]
+    assert rows["total"][:2] == ["8000 ms", "5500 ms"]
+    assert rows["total without proposals"][:2] == ["6050 ms", "3550 ms"]
+
+
+def test_every_program_has_a_row():
+    table = format_programs(made_up_times())
+    assert len(table.splitlines()) == 2 + 8 + 4 + 1 + 3
+
+
+def test_csv_has_every_step(tmp_path):
+    times = made_up_times()
+    result = detect.Result(times, times, proposals=40, distinct=30, differences={})
+    detect.write_csv(tmp_path / "times.csv", result, search=2.0)
+    with open(tmp_path / "times.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1 + len(times)
+    assert rows[0]["milliseconds"] == "2000.00"
+    assert {row["engine"] for row in rows[1:]} >= {"portable", "custom", "OpenVINO"}
+    assert "saves 25.0%" in detect.describe(result, 2.0)
+
+
+class Questions:
+    """A pipe with a list of questions."""
+
+    def __init__(self, *questions):
+        self.questions, self.answers = list(questions), []
+
+    def recv(self):
+        if not self.questions:
+            raise EOFError
+        return self.questions.pop(0)
+
+    def send(self, answer):
+        self.answers.append(answer)
+
+
+def test_steps_answer_by_name():
+    pipe = Questions((STEP, "a"), (OUTPUT, "b"))
+    with pytest.raises(EOFError):
+        answer_named(pipe, {"a": lambda: {"x": tf.ones(1)}, "b": lambda: {"x": tf.ones(2)}})
+    (wall, processor), output = pipe.answers
+    assert wall > 0 and processor > 0
+    np.testing.assert_array_equal(output["x"], np.ones(2))
+    assert isinstance(output["x"], np.ndarray)
+
+
+@pytest.mark.slow
+def test_whole_benchmark_with_a_narrow_vgg16():
+    source = Source(fc_units=(32, 24), min_side=64, max_side=112)
+    image, proposals = image_and_proposals()
+    result = detect.measure(source, {"ranks": RANKS}, image, proposals, 2, 2, SAMPLE)
+    assert set(result.times) >= set(our_steps())
+    assert all(seconds > 0 for seconds in result.times.values())
+    assert 0 < result.distinct <= result.proposals == len(proposals)

@@ -239,7 +239,11 @@ def test_ablate_writes_table_and_picture(voc_folder, cache, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "proposals", "train", "recipes", "evaluate", "detect", "export", "bench"]
+    "command",
+    [
+        *("demo", "proposals", "train", "recipes", "evaluate", "detect", "export", "serving"),
+        *("client", "bench"),
+    ],
 )
 def test_every_command_has_help_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as exit:
@@ -306,6 +310,19 @@ def test_recipes_are_listed_and_shown(capsys):
 def test_unknown_setting_is_refused_before_the_data_is_read(tmp_path, capsys):
     arguments = ["train", "--data", "nowhere", "--out", tmp_path / "run", "--set", "step=3"]
     assert "'step' is unknown, the nearest is 'steps'" in error_of(arguments, capsys)
+
+
+def test_lists_of_numbers_that_are_none(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--out", "run", "--decay-at", "30k"])
+    assert "--decay-at: must be whole numbers separated by commas" in capsys.readouterr().err
+
+
+def test_proposals_of_a_validation_that_nobody_asked_for(voc_folder, tmp_path, capsys):
+    """Not a long training that is found at its end to have validated nothing."""
+    arguments = [*train_arguments(voc_folder, tmp_path / "run"), "--validate-proposals", "x.npz"]
+    assert "also give --validate SPLIT" in error_of(["train", *arguments], capsys)
+    assert not (tmp_path / "run").exists()
 
 
 def test_training_without_data_or_recipe(tmp_path, capsys):

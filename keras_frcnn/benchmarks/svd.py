@@ -108,10 +108,11 @@ class Variants:
         self.heads: dict[str, Callable[[], dict]] = {}
         self.networks: dict[str, Callable[[], dict]] = {}
         pooled = pool(trunk.network(images, no_rois)["features"], rois)
+        whole = _heads(detector.model)
         for name, ranks in found.items():
-            heads = _heads(detector.model)
-            heads = compress(heads, ranks, decompositions=decompositions) if ranks else heads
-            heads = with_precision(heads, precision)
+            heads = compress(whole, ranks, decompositions=decompositions) if ranks else whole
+            if precision != PRECISIONS[0]:
+                heads = with_precision(heads, precision)
 
             def classify(pooled, heads=heads):
                 return heads(pooled, training=False)
@@ -287,7 +288,7 @@ def _evaluate(rows, detector, decompositions, args):
 
 
 def _heads(model):
-    """A copy of all that follows RoI pooling."""
+    """A copy of all that follows RoI pooling, in float32."""
     heads = keras.Model(model.get_layer("roi_pool").output, model.output)
     return with_precision(heads, "float32")
 

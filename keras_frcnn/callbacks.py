@@ -22,8 +22,8 @@ class StepDecay(keras.callbacks.Callback):
         rate: the rate at the start, the paper's 0.001.
         steps: the mini-batches after which it drops, the paper's [30000].
         factor: the paper's 0.1.
-        warmup: mini-batches over which the rate first rises linearly from 0; none in the paper,
-            which starts from pretrained weights.
+        warmup: mini-batches over which the rate first rises linearly: the first has 1 / warmup
+            of it, the last all. None in the paper, which starts from pretrained weights.
     """
 
     def __init__(

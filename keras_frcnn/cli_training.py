@@ -34,7 +34,9 @@ def add_training(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--decay-at", type=_integers, help="steps at which the rate drops tenfold (paper: 30000)"
     )
-    sub.add_argument("--warmup", type=int, help="steps over which the rate rises from 0 (0)")
+    sub.add_argument(
+        "--warmup", type=int, help="steps over which the rate first rises linearly (0)"
+    )
     sub.add_argument("--l2", type=float, help="weight decay (paper: 0.0005)")
     sub.add_argument("--dropout", type=float, help="rate after fc6 and fc7 (0.5)")
     sub.add_argument("--fc-units", type=_integers, help="units of fc6,fc7 (4096,4096 for vgg16)")
@@ -81,4 +83,9 @@ def _add_validation(sub) -> None:
 
 def _integers(text: str) -> tuple[int, ...]:
     """The type of options that take numbers separated by commas."""
-    return tuple(int(value) for value in text.split(","))
+    try:
+        return tuple(int(value) for value in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers separated by commas, not {text!r}"
+        ) from error

@@ -253,6 +253,13 @@ def _validation(
 ) -> tuple[Dataset, list[np.ndarray]] | None:
     """The data set to validate with and its proposals, if the user asked for one."""
     if args.validate is None and args.validate_data is None:
+        if args.validate_proposals is not None:
+            raise InputError("--validate-proposals: also give --validate SPLIT, to validate on it")
+        if args.resume and (Path(args.out) / "validation.csv").exists():
+            print(
+                f"{args.out}: was validated before; give --validate as then, to go on with it",
+                file=sys.stderr,
+            )
         return None
     options = {
         "data": args.validate_data or settings.data,

@@ -44,7 +44,7 @@ def resolve(args: argparse.Namespace) -> Resolved:
         recipe = load_recipe(args.recipe)
     else:
         recipe = recipe_of(saved) if saved else None
-    base = recipe.settings if recipe else _defaults(given)
+    base = recipe.settings if recipe else _defaults({"trunk": saved.trunk} if saved else given)
     start = dataclasses.replace(saved, recipe=args.recipe or saved.recipe) if saved else base
     data, split = args.data or start.data, args.split
     if not data:

@@ -37,7 +37,7 @@ def sample_rois(
         gt_boxes: [M, 4], difficult objects already left out.
         gt_classes: [M], 1..K.
         seed: int [2] for stateless random numbers: the same seed draws the same RoIs.
-        rois_per_image: R; at most `fg_fraction` of them are foreground.
+        rois_per_image: R; at most round(R * `fg_fraction`) of them are foreground, 16 of 64.
         fg_iou: a RoI is foreground from this IoU with its best ground-truth box on.
         bg_iou: a RoI is background where that IoU is in [low, high); the rest is never drawn.
 

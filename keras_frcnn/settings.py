@@ -95,15 +95,17 @@ class Settings:
                 raise InputError("finetune_from: random weights are all trained; give weights")
         if self.fc_units is not None and (len(self.fc_units) != 2 or min(self.fc_units) < 1):
             raise InputError(f"fc_units: needs two positive numbers, not {list(self.fc_units)}")
-        for name in ("warmup", "l2", "momentum", "box_loss_weight"):
+        for name in ("warmup", "l2", "box_loss_weight"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name}: must not be negative, it is {getattr(self, name)}")
+                raise InputError(
+                    f"{name}: must be at least 0 and finite, not {getattr(self, name)}"
+                )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed: must be from 0 to 2**32 - 1, not {self.seed}")
         counts = ("steps", "images_per_batch", "rois_per_image", "keep_checkpoints")
         for name in ("rate", "max_side", *counts):
             if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name}: must be positive, not {getattr(self, name)}")
+                raise InputError(f"{name}: must be positive and finite, not {getattr(self, name)}")
         if any(step < 1 for step in self.decay_at):
             raise InputError(f"decay_at: steps count from 1, not {list(self.decay_at)}")
         if not self.min_side or min(self.min_side) < 1 or max(self.min_side) > self.max_side:
@@ -111,8 +113,9 @@ class Settings:
                 f"min_side: needs values from 1 to max_side ({self.max_side}), "
                 f"not {list(self.min_side)}"
             )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout: must be from 0 to below 1, not {self.dropout}")
+        for name in ("dropout", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name}: must be from 0 to below 1, not {getattr(self, name)}")
 
     def to_dict(self) -> dict:
         """Return plain data for JSON."""

@@ -6,8 +6,8 @@ from keras_frcnn import boxes as box_ops
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.sampling import assign
 
-# A spread below this is a class whose proposals all coincide with its objects (or that has none):
-# nothing to normalise by.
+# Less spread than this is none to normalise by: the proposals of a class agree in a coordinate with
+# their objects, or there are none.
 _MIN_STD = 1e-4
 
 
@@ -24,7 +24,8 @@ def target_statistics(
         proposals: [P, 4] for each image.
 
     Returns:
-        mean [K, 4] and std [K, 4], float32; 0 and 1 where a class has no spread.
+        mean [K, 4] and std [K, 4], float32. A std below 1e-4 becomes 1; a class without objects
+        has mean 0 and std 1.
     """
     num_classes = len(dataset.class_names)
     count = np.zeros((num_classes, 1))

@@ -117,6 +117,13 @@ def test_a_resumed_run_has_its_own_settings(run):
     assert settings_of("--resume --data elsewhere", run).data == "elsewhere"
 
 
+def test_a_resumed_run_differs_from_the_same_defaults_as_a_new_one(run):
+    options = "--data photos --split train --trunk squeezenet --fc-units 8,8 --min-side 64"
+    new = resolved(f"{options} --max-side 90").report()
+    assert "squeezenet" in new and "weights" not in new
+    assert resolved("--resume", run).report() == new
+
+
 def test_a_resumed_run_keeps_its_recipe(tmp_path):
     recipe = load_recipe("vgg16-bccd").settings
     save_settings(tmp_path, recipe)

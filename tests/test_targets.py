@@ -67,6 +67,17 @@ def test_a_class_without_spread_is_not_divided_by_zero():
     np.testing.assert_array_equal(std, np.ones((2, 4)))
 
 
+def test_a_coordinate_with_too_little_spread_keeps_its_mean():
+    """The proposal is one part in 100,000 wider than the object on each side."""
+    dataset = Dataset("d", ("a",), (record([[1e3, 0, 2e3, 10]], [1]),))
+    proposal = np.array([[1e3 - 0.01, 0, 2e3 + 0.01, 10]], np.float32)
+    mean, std = target_statistics(dataset, [proposal])
+    np.testing.assert_array_equal(std, np.ones((1, 4)))
+    # Of the proposal and of the object itself, whose offset is 0.
+    np.testing.assert_allclose(mean, [[0, 0, -np.log(1000.02 / 1000) / 2, 0]], atol=1e-6)
+    assert mean[0, 2] < 0
+
+
 def test_statistics_worked_by_hand():
     """One object, 20 x 10 at the origin, and three proposals, one of IoU below 0.5.
 

@@ -22,6 +22,21 @@ CLOSE = "close the connection"
 HANG = "do not answer"
 
 
+class _Unrun:
+    """A signature for servers that are asked, but answer only with faults."""
+
+    structured_input_signature = (
+        (),
+        {
+            "image_bytes": tf.TensorSpec([None], tf.string),
+            "proposals": tf.TensorSpec([None, None, 4], tf.float32),
+        },
+    )
+
+
+UNRUN = {"serving_default": _Unrun()}
+
+
 def complaint(error: tf.errors.InvalidArgumentError) -> str:
     """What a model server says: Python puts an account of the graph before it."""
     return error.message[error.message.index("assertion failed") :]

@@ -21,7 +21,7 @@ from keras_frcnn.export.signatures import DETECTION_OUTPUTS
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from tests.export.conftest import CLASSES
 from tests.export.requests import encoded, photograph, proposals_in
-from tests.export.servers import CLOSE, HANG, GrpcServer, RestServer
+from tests.export.servers import CLOSE, HANG, UNRUN, GrpcServer, RestServer
 
 BUSY = {
     RestServer: (503, b'{"error": "the queue is full"}'),
@@ -216,28 +216,14 @@ def test_answers_of_another_model(server, photo, outputs, complaint):
         fault = predict_pb2.PredictResponse()
         for name, value in outputs.items():
             fault.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-    signature = {"serving_default": SIGNATURE_ALONE}
-    with server(signature, faults=[fault]) as running:
+    with server(UNRUN, faults=[fault]) as running:
         with pytest.raises(InputError, match=f"not as an exported detector.*{complaint}"):
             client.Client(running.url).detect(photo, BOXES)
 
 
-class _SignatureAlone:
-    structured_input_signature = (
-        (),
-        {
-            "image_bytes": tf.TensorSpec([None], tf.string),
-            "proposals": tf.TensorSpec([None, None, 4], tf.float32),
-        },
-    )
-
-
-SIGNATURE_ALONE = _SignatureAlone()
-
-
 def test_well_formed_answers_are_read(photo):
     fault = 200, json.dumps({"outputs": {k: v.tolist() for k, v in GOOD.items()}}).encode()
-    with RestServer({"serving_default": SIGNATURE_ALONE}, faults=[fault]) as running:
+    with RestServer(UNRUN, faults=[fault]) as running:
         found = client.Client(running.url).detect(photo, BOXES)
     assert found.boxes.tolist() == [[0, 0, 120, 90]] and found.classes.tolist() == [2]
 
@@ -246,14 +232,14 @@ def test_well_formed_answers_are_read(photo):
     "body", [b"", b"<html>hello</html>", b"[1, 2]", b"null", b'{"predictions": []}', b"\xff\xfe"]
 )
 def test_answers_that_are_no_prediction(photo, body):
-    with RestServer({"serving_default": SIGNATURE_ALONE}, faults=[(200, body)]) as running:
+    with RestServer(UNRUN, faults=[(200, body)]) as running:
         with pytest.raises(InputError, match="answers what is no prediction"):
             client.Client(running.url).detect(photo, BOXES)
 
 
 def test_other_statuses_are_shown(photo):
     faults = [(500, b"<html>\nbroken</html>"), (418, b"")]
-    with RestServer({"serving_default": SIGNATURE_ALONE}, faults=faults) as running:
+    with RestServer(UNRUN, faults=faults) as running:
         with pytest.raises(InputError, match=r"HTTP status 500: <html>$"):
             client.Client(running.url).detect(photo, BOXES)
         with pytest.raises(InputError, match="HTTP status 418: no reason given"):

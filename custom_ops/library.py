@@ -36,7 +36,7 @@ def load_library():
         )
         return None
     library = tf.load_op_library(str(path))
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.list_logical_devices("GPU"):  # which leaves out those that the program hid
         _look_after_gpu(library, path)
     gradient = functools.partial(_gradient, library)
     tf.RegisterGradient("KerasFrcnn>RoiPool")(gradient)
@@ -61,12 +61,9 @@ def _look_after_gpu(library, path):
 
 def _gradient(library, op, grad_output, _):
     features, rois = op.inputs
-    argmax = op.outputs[1]
-    if argmax.shape.rank == 3:  # of a pyramid: to the scatter its bins are one column
-        argmax, grad_output = argmax[:, :, None], grad_output[:, :, None]
     grad_features = library.keras_frcnn_roi_pool_grad(
         grad_output=grad_output,
-        argmax=argmax,
+        argmax=op.outputs[1],
         rois=rois,
         features_shape=tf.shape(features),
     )

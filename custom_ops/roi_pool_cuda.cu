@@ -37,8 +37,10 @@ class DeviceLauncher {
   int operator()(const Body& body, int64_t blocks) {
     const int64_t grid = std::min<int64_t>(blocks, INT32_MAX);
     if (call_->infos) return Describe<Body>(grid);
-    Run<Body><<<static_cast<unsigned>(grid), kThreads, 0, Stream()>>>(body);
-    return cudaGetLastError();
+    // Unlike cudaGetLastError, its result owes nothing to an earlier call that failed.
+    void* arguments[] = {const_cast<Body*>(&body)};
+    return cudaLaunchKernel(Run<Body>, dim3(static_cast<unsigned>(grid)), dim3(kThreads), arguments,
+                            0, Stream());
   }
 
   int Zero(void* memory, int64_t bytes) {

@@ -109,14 +109,17 @@ inline absl::Status BadRow(const float* rois, int64_t row, int64_t n) {
 }
 
 // Checks the inputs of RoiPoolGrad, of which rois and features_shape lie in host memory. Gives the
-// shapes of the pooling and of the gradient.
+// shapes of the pooling and of the gradient. A RoI's bins, on however many axes, become one column:
+// the gradient needs their order alone. They are not reshaped in Python, because TensorFlow takes
+// int32 tensors to host memory for that.
 inline absl::Status CheckGradInputs(const tensorflow::Tensor& grad_output,
                                     const tensorflow::Tensor& argmax,
                                     const tensorflow::Tensor& rois,
                                     const tensorflow::Tensor& features_shape, RoiPoolShape* shape,
                                     tensorflow::TensorShape* output_shape) {
-  if (grad_output.dims() != 4 || grad_output.shape() != argmax.shape()) {
-    return InvalidArgument("grad_output and argmax must be [K, PH, PW, C], not ",
+  const int channels_axis = grad_output.dims() - 1;
+  if (channels_axis < 2 || grad_output.shape() != argmax.shape()) {
+    return InvalidArgument("grad_output and argmax must be [K, bins, C] or [K, PH, PW, C], not ",
                            grad_output.shape().DebugString(), " and ",
                            argmax.shape().DebugString());
   }
@@ -130,11 +133,13 @@ inline absl::Status CheckGradInputs(const tensorflow::Tensor& grad_output,
   }
   TF_RETURN_IF_ERROR(tensorflow::TensorShapeUtils::MakeShape(features_shape.flat<int32_t>().data(),
                                                              4, output_shape));
+  int64_t bins = 1;
+  for (int axis = 1; axis < channels_axis; ++axis) bins *= grad_output.dim_size(axis);
   *shape = {output_shape->dim_size(0), output_shape->dim_size(1), output_shape->dim_size(2),
-            output_shape->dim_size(3), k, grad_output.dim_size(1), grad_output.dim_size(2)};
-  if (shape->c != grad_output.dim_size(3)) {
+            output_shape->dim_size(3), k, bins, 1};
+  if (shape->c != grad_output.dim_size(channels_axis)) {
     return InvalidArgument("features_shape has ", shape->c, " channels, grad_output ",
-                           grad_output.dim_size(3));
+                           grad_output.dim_size(channels_axis));
   }
   if (shape->h * shape->w > std::numeric_limits<int32_t>::max()) {
     return InvalidArgument("features_shape has too many cells");

@@ -1,5 +1,5 @@
 // Registers the ops KerasFrcnn>RoiPool, RoiPyramidPool and RoiPoolGrad with their shapes. Their
-// kernels are in roi_pool_cpu_ops.cc.
+// kernels are in roi_pool_cpu_ops.cc and roi_pool_gpu_ops.cc.
 
 #include <cstdint>
 #include <vector>
@@ -50,7 +50,7 @@ absl::Status RoiPyramidPoolShapes(InferenceContext* c) {
 
 absl::Status RoiPoolGradShapes(InferenceContext* c) {
   ShapeHandle pooled, rois, features;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &pooled));
+  TF_RETURN_IF_ERROR(c->WithRankAtLeast(c->input(0), 3, &pooled));
   TF_RETURN_IF_ERROR(c->Merge(pooled, c->input(1), &pooled));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 2, &rois));
   TF_RETURN_IF_ERROR(c->MakeShapeFromShapeTensor(3, &features));
@@ -90,7 +90,7 @@ REGISTER_OP("KerasFrcnn>RoiPoolGrad")
     .Output("grad_features: T")
     .Attr("T: {half, bfloat16, float, double}")
     .SetShapeFn(RoiPoolGradShapes)
-    .Doc("Gradient of RoiPool with respect to features of shape features_shape [4].");
+    .Doc("Gradient of RoiPool and RoiPyramidPool with respect to features of shape features_shape.");
 
 }  // namespace
 }  // namespace keras_frcnn

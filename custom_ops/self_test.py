@@ -19,7 +19,7 @@ def compare_cpu_and_gpu(library) -> None:
         library: the module of compiled ops.
 
     Raises:
-        SelfTestError: outputs differ in a bit, or the GPU cannot run the kernels.
+        SelfTestError: outputs differ in a bit, or the GPU cannot run, or did not run, the kernels.
     """
     rois = random_rois(20, 2, 300, 400)
     for channels in (48, 5):  # read 16 bytes at a time, and one by one
@@ -30,9 +30,10 @@ def compare_cpu_and_gpu(library) -> None:
                 on_gpu = _results(library, "GPU:0", features, rois, dtype)
             except tf.errors.OpError as error:
                 raise SelfTestError(
-                    f"RoI pooling does not run on this GPU: {error}\n`python -m"
-                    " keras_frcnn.custom_ops` says for which architectures it was compiled, and"
-                    " KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
+                    f"RoI pooling does not run on this GPU: {error}\nIts driver must support the"
+                    " CUDA version of the nvcc that compiled it; CUDA_HOME chooses another nvcc."
+                    " `python -m keras_frcnn.custom_ops` says for which architectures it was"
+                    " compiled, and KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
                 ) from error
             for name, expected in on_cpu.items():
                 if on_gpu[name].tobytes() != expected.tobytes():
@@ -56,4 +57,7 @@ def _results(library, device, features, rois, dtype):
             rois=rois,
             features_shape=features.shape.as_list(),
         )
+    for result in (output, gradient):
+        if not result.device.endswith(device):  # TensorFlow may move what a device cannot run
+            raise SelfTestError(f"RoI pooling ran on {result.device}, not on {device}")
     return {"output": output.numpy(), "argmax": argmax.numpy(), "gradient": gradient.numpy()}

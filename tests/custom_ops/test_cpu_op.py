@@ -100,8 +100,10 @@ def test_op_checks_what_it_is_given():
         )
 
     assert grad().shape == (1, 4, 4, 3)
+    assert grad((1, 5, 3), (1, 5, 3)).shape == (1, 4, 4, 3)  # of a pyramid
     for wrong in [
         {"grad_output": (2, 2, 3)},
+        {"grad_output": (1, 3), "argmax": (1, 3)},
         {"argmax": (1, 2, 2, 4)},
         {"rois": (2, 5)},
         {"shape": (4, 4, 3)},

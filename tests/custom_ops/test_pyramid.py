@@ -32,6 +32,19 @@ def expected_pyramid(features, rois, levels, scale):
     ]
 
 
+def test_gradient_leaves_the_argmax_where_it_is():
+    # On a GPU, whatever reshapes an int32 tensor takes it to host memory and back.
+    def gradient(features, rois):
+        output, _ = roi_pyramid_pool(features, rois, LEVELS, 1 / 16)
+        return tf.gradients(output, features)
+
+    function = tf.function(gradient, autograph=False)
+    specs = tf.TensorSpec([None, None, None, 4]), tf.TensorSpec([None, 5])
+    operations = function.get_concrete_function(*specs).graph.get_operations()
+    (pool,) = [op for op in operations if op.type == "KerasFrcnn>RoiPyramidPool"]
+    assert [op.type for op in pool.outputs[1].consumers()] == ["KerasFrcnn>RoiPoolGrad"]
+
+
 def check(case, levels=LEVELS):
     expected, expected_argmax = expected_pyramid(
         case.features, case.rois, levels, case.spatial_scale

@@ -4,6 +4,7 @@ The runtime library of CUDA is linked statically, so the kernels work beside any
 TensorFlow or PyTorch was built with; only the driver must be as new as the compiler.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -53,6 +54,8 @@ class Nvcc:
         """The command that compiles a .cu file with `compiler` for its host part."""
         codes = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in self.architectures]
         newest = self.architectures[-1]
+        # nvcc takes the compiler alone, not the `ccache` before it.
+        words = list(itertools.takewhile(lambda word: not word.startswith("-"), compiler))
         return [
             self.path,
             *FLAGS,
@@ -60,8 +63,8 @@ class Nvcc:
             *codes,
             f"-gencode=arch=compute_{newest},code=compute_{newest}",
             f'-DKERAS_FRCNN_CUDA_ARCHITECTURES="{self.architecture_names}"',
-            f"-ccbin={compiler[0]}",
-            *(f"-Xcompiler={flag}" for flag in [*compiler[1:], *HOST_FLAGS]),
+            f"-ccbin={words[-1]}",
+            *(f"-Xcompiler={flag}" for flag in [*compiler[len(words) :], *HOST_FLAGS]),
         ]
 
 
@@ -117,26 +120,31 @@ def _numbers(text):
 
 
 def _architectures(listed: str) -> tuple[int, ...]:
-    known = sorted(int(number) for number in re.findall(r"sm_(\d+)\b", listed))
+    known = sorted(n for n in map(int, re.findall(r"sm_(\d+)\b", listed)) if n >= OLDEST)
+    if not known:
+        raise CudaUnavailableError(f"the CUDA compiler knows no architecture from {OLDEST} on")
     if wanted := os.environ.get(ARCHITECTURES_VARIABLE):
         chosen = tuple(sorted({int(n) for n in re.findall(r"\d+", wanted)}))
         if not chosen or not set(chosen) <= set(known):
             raise CudaUnavailableError(
-                f"{ARCHITECTURES_VARIABLE} is {wanted!r}; this compiler knows"
+                f"{ARCHITECTURES_VARIABLE} is {wanted!r}; it can be some of"
                 f" {' '.join(map(str, known))}"
             )
         return chosen
     first = {}
     for number in known:
-        if number >= OLDEST:
-            first.setdefault(number // 10, number)
+        first.setdefault(number // 10, number)
     return tuple(first.values())
 
 
 def _static_runtime(nvcc: str) -> Path:
     # nvcc may be a script elsewhere: the folder of the toolkit is what it says itself.
     said = _output([nvcc, "--dryrun", "x.cu"])
-    top = Path(re.search(r"^#\$ TOP=(.*)$", said, re.M)[1])
+    named = re.search(r"^#\$ TOP=(.*)$", said, re.M)
+    if not named:
+        message = f"{nvcc} --dryrun does not name the toolkit's folder (TOP):\n{said}"
+        raise CudaUnavailableError(message)
+    top = Path(named[1])
     folders = [Path(folder) for folder in re.findall(r'"-L([^"]*)"', said)]
     folders += [top / "lib64", top / "lib", *top.glob("targets/*/lib")]
     for folder in folders:
@@ -146,7 +154,10 @@ def _static_runtime(nvcc: str) -> Path:
 
 
 def _output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:  # of another machine's processor, say
+        raise CudaUnavailableError(f"{shlex.join(command)}\n{error}") from error
     if done.returncode:
         raise CudaUnavailableError(f"{shlex.join(command)}\n{done.stderr}{done.stdout}")
     return done.stdout + done.stderr

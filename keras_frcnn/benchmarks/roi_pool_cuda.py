@@ -246,7 +246,10 @@ def main(argv: list[str]) -> int:
     nvcc = dataclasses.replace(nvcc, architectures=(10 * major + minor,))
     with tempfile.TemporaryDirectory() as work:
         library = Path(work, "kernels.so")
-        cuda.compile_library(library, compiler, nvcc)
+        try:
+            cuda.compile_library(library, compiler, nvcc)
+        except cuda.CudaUnavailableError as error:
+            raise InputError(f"{nvcc.path} cannot compile the kernels: {error}") from error
         kernels = CudaKernels(library, torch.cuda.current_stream().cuda_stream)
         compared = check(kernels, TorchMemory(), all_cases() + random_cases(100))
     print(f"{compared} inputs give the reference's results.")

@@ -1,11 +1,14 @@
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from keras_frcnn.benchmarks import roi_pool_cuda
+from keras_frcnn.custom_ops import cuda
 from keras_frcnn.custom_ops.cases import all_cases
+from keras_frcnn.errors import InputError
 from tests.custom_ops.cuda_on_host import HostMemory, host_kernels
 
 needs_compiler = pytest.mark.skipif(not shutil.which("c++"), reason="there is no C++ compiler")
@@ -63,3 +66,17 @@ def test_says_what_is_missing():
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
     assert done.returncode == 2
     assert "needs PyTorch" in done.stderr
+
+
+@needs_compiler
+def test_says_why_it_does_not_compile(monkeypatch, tmp_path):
+    # The compiler is older than the GPU.
+    (tmp_path / "nvcc").write_text("#!/bin/sh\necho Unsupported architecture; exit 1\n")
+    (tmp_path / "nvcc").chmod(0o755)
+    nvcc = cuda.Nvcc(str(tmp_path / "nvcc"), "", (70,), tmp_path / "libcudart_static.a")
+    monkeypatch.setattr(cuda, "find_nvcc", lambda: nvcc)
+    gpu = SimpleNamespace(is_available=lambda: True, get_device_capability=lambda: (12, 0))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=gpu))
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace())
+    with pytest.raises(InputError, match=r"(?s)cannot compile.*sm_120.*Unsupported architecture"):
+        roi_pool_cuda.main(["--standalone"])

@@ -46,9 +46,9 @@ def test_finds_the_compiler_and_its_architectures(toolkit, monkeypatch):
     assert nvcc.architecture_names == "sm_70 sm_80 sm_100 compute_100"
     monkeypatch.setenv(cuda.ARCHITECTURES_VARIABLE, "sm_86, 75")
     assert cuda.find_nvcc().architecture_names == "sm_75 sm_86 compute_86"
-    for wrong in ("90", "all"):
+    for wrong in ("90", "all", "61"):  # 61 is too old for the kernels
         monkeypatch.setenv(cuda.ARCHITECTURES_VARIABLE, wrong)
-        with pytest.raises(cuda.CudaUnavailableError, match="61 70 75 80 86 100 103"):
+        with pytest.raises(cuda.CudaUnavailableError, match="some of 70 75 80 86 100 103"):
             cuda.find_nvcc()
 
 
@@ -56,6 +56,32 @@ def test_toolkit_without_the_runtime_library(toolkit):
     (toolkit / "lib64/libcudart_static.a").unlink()
     with pytest.raises(cuda.CudaUnavailableError, match=r"no libcudart_static\.a"):
         cuda.find_nvcc()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/no/such/shell\n", "No such file"),
+        ("not a program", "Exec format error"),
+        ("#!/bin/sh\nexit 1\n", "--version"),
+        ("#!/bin/sh\necho sm_61\n", "no architecture from 70"),
+        ("#!/bin/sh\necho sm_90\n", "does not name the toolkit's folder"),
+    ],
+)
+def test_what_is_no_compiler_is_named(toolkit, script, message):
+    (toolkit / "bin/nvcc").write_text(script)
+    with pytest.raises(cuda.CudaUnavailableError, match=message):
+        cuda.find_nvcc()
+
+
+@pytest.mark.usefixtures("toolkit")
+def test_flags_of_the_host_compiler():
+    command = cuda.find_nvcc().command(["ccache", "g++-12", "-m64", "-Wall"])
+    assert "-ccbin=g++-12" in command
+    assert [word for word in command if word.startswith("-Xcompiler=")][:2] == [
+        "-Xcompiler=-m64",
+        "-Xcompiler=-Wall",
+    ]
 
 
 def test_no_compiler(monkeypatch):

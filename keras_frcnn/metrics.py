@@ -6,11 +6,11 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
 class ForegroundShare(keras.metrics.Metric):
-    """The share of the sampled RoIs that are foreground, at most 25% (paper section 2.3).
+    """The share of the sampled RoIs that are foreground, as a rule 25% (paper section 2.3).
 
     Labels [N, R] are 1..K for foreground, 0 for background and -1 for padding, which does not
     count; the predictions do not matter. Much less than 25% means that the proposals seldom
-    reach the objects.
+    reach the objects, more that an image has too little background to fill its RoIs.
     """
 
     def __init__(self, name: str = "foreground_share", **kwargs):

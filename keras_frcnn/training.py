@@ -18,6 +18,7 @@ from keras_frcnn.checkpoints import (
 )
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import read_image
+from keras_frcnn.detection import Detector
 from keras_frcnn.devices import distribution
 from keras_frcnn.errors import InputError
 from keras_frcnn.events import EventFile, EventLog
@@ -131,36 +132,27 @@ def train(
                 raise nan_guard.error("weights or momentum are not finite")
             save_checkpoint(run, model, settings.keep_checkpoints)
 
-    detector = detector_of(model, settings)
     with EventFile(run / "tensorboard", start) as events:
-        callbacks = [
-            StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
-            DropoutMasks(settings.seed),
-            nan_guard,
-            TrainingStatistics(settings.steps, total_recall(proposals, dataset)),
-        ]
-        if validation:
-            callbacks.append(
-                Validation(
-                    run, detector, *validation, validate_every, settings.steps, metric, events
-                )
-            )
-        callbacks += [
-            StagePictures(
-                detector,
-                *(validation or (dataset, proposals)),
-                validate_every,
-                settings.rois_per_image,
-                settings.seed,
-                events,
-                "validation/stages" if validation else "training/stages",
-            ),
-            log,
-            EventLog(events),
-            Progress(settings.steps, settings.images_per_batch),
-        ]
         callbacks = StepCallbacks(
-            callbacks,
+            [
+                StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
+                DropoutMasks(settings.seed),
+                nan_guard,
+                TrainingStatistics(settings.steps, total_recall(proposals, dataset)),
+                *_views(
+                    run,
+                    detector_of(model, settings),
+                    settings,
+                    (dataset, proposals),
+                    validation,
+                    validate_every,
+                    metric,
+                    events,
+                ),
+                log,  # from here on they write what those above have put into the log
+                EventLog(events),
+                Progress(settings.steps, settings.images_per_batch),
+            ],
             model,
             LOG_EVERY,
             settings.steps,
@@ -183,6 +175,31 @@ def train(
         f"step {step} of {settings.steps} is saved in {run}, the same command with --resume goes on"
     )
     return model
+
+
+def _views(
+    run: Path,
+    detector: Detector,
+    settings: Settings,
+    training: tuple[Dataset, Sequence[np.ndarray]],
+    validation: tuple[Dataset, Sequence[np.ndarray]] | None,
+    every: int,
+    metric: str,
+    events: EventFile,
+) -> list[keras.callbacks.Callback]:
+    """What looks at the detector every so many steps: the validation, if any, and pictures."""
+
+    def pictures_of(data, tag):
+        return StagePictures(
+            detector, *data, every, settings.rois_per_image, settings.seed, events, tag
+        )
+
+    if validation is None:
+        return [pictures_of(training, "training/stages")]
+    return [
+        Validation(run, detector, *validation, every, settings.steps, metric, events),
+        pictures_of(validation, "validation/stages"),
+    ]
 
 
 def _explain(error: tf.errors.OpError, step: int, records) -> None:

@@ -318,6 +318,11 @@ def test_lists_of_numbers_that_are_none(capsys):
     assert "--decay-at: must be whole numbers separated by commas" in capsys.readouterr().err
 
 
+def test_resuming_without_the_validation_says_so(run, capsys):
+    assert main(["train", "--resume", "--out", str(run)]) == 0
+    assert "give --validate as then" in capsys.readouterr().err
+
+
 def test_proposals_of_a_validation_that_nobody_asked_for(voc_folder, tmp_path, capsys):
     """Not a long training that is found at its end to have validated nothing."""
     arguments = [*train_arguments(voc_folder, tmp_path / "run"), "--validate-proposals", "x.npz"]

@@ -7,6 +7,7 @@ Each library is a process of its own. Medians count. See docs/detection_speed.md
 
 import argparse
 import csv
+import itertools
 import os
 import statistics
 import tempfile
@@ -21,6 +22,7 @@ import numpy as np
 
 from keras_frcnn.benchmarks.detect_steps import (
     NETWORK,
+    ONNX_FILE,
     ONNX_RUNTIME,
     OPENVINO,
     PRECISIONS,
@@ -46,6 +48,7 @@ from keras_frcnn.files import replacing
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 
 SIZE = (600, 1000)  # pixels of the image made up for the benchmark, height and width
+OURS = "keras_frcnn.benchmarks.detect_tensorflow"
 PEERS = {ONNX_RUNTIME: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino")}
 # Largest difference from ours: of a probability, and of an offset as a share of the largest.
 TOLERANCE = {"float32": (1e-4, 1e-3), "bfloat16": (0.03, 0.3)}
@@ -64,7 +67,7 @@ class Result:
 
 def measure(
     source: Source,
-    svd: dict,
+    compression: dict,
     image: np.ndarray,
     proposals: np.ndarray,
     threads: int,
@@ -75,7 +78,7 @@ def measure(
 
     Args:
         source: of the model.
-        svd: arguments of `svd.compress` for the compressed builds.
+        compression: arguments of `svd.compress` for the compressed builds.
         image: uint8 RGB [H, W, 3].
         proposals: float32 [R, 4], pixels of `image`.
         threads: processors to use.
@@ -88,20 +91,26 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         module = "keras_frcnn.benchmarks.detect_models"
-        with Program(module, threads, source, svd, image, proposals, folder) as writer:
+        with Program(module, threads, source, compression, image, proposals, folder) as writer:
             inputs, distinct = writer.ask("write")
-        programs = _start(folder, inputs, threads, rcnn_sample)
+        peers = _start_peers(folder, inputs, threads)
+        differences, taken = {}, {}
         try:
-            differences = check(programs)
-            for step, program in programs.items():  # the first run of each arranges its weights
-                program.ask((STEP, step))
-            taken = {step: [] for step in programs}
-            for _ in range(rounds):
-                for step, program in programs.items():
-                    taken[step].append(program.ask((STEP, step)))
+            for precision, svd in itertools.product(PRECISIONS, (False, True)):
+                module, arguments = OURS, (folder, inputs, rcnn_sample, precision, svd)
+                with Program(module, threads, *arguments) as ours:
+                    programs = dict.fromkeys(our_steps(precision, svd), ours)
+                    for engine, peer in peers.items():
+                        programs |= dict.fromkeys(peer_steps(engine, precision, svd), peer)
+                    differences |= {} if svd else check(programs, precision)
+                    for step, program in programs.items():  # the first run arranges its weights
+                        program.ask((STEP, step))
+                    for _ in range(rounds):
+                        for step, program in programs.items():
+                            taken.setdefault(step, []).append(program.ask((STEP, step)))
         finally:
-            for program in set(programs.values()):
-                program.close()
+            for peer in peers.values():
+                peer.close()
     times, processor = (
         {step: statistics.median(pair[i] for pair in pairs) for step, pairs in taken.items()}
         for i in (0, 1)
@@ -114,29 +123,29 @@ def measure(
     return Result(times, processor, len(proposals), distinct, differences)
 
 
-def check(programs: Mapping[Step, Program]) -> dict[Step, float]:
-    """The largest difference of each peer's probabilities from ours in the same precision.
+def check(programs: Mapping[Step, Program], precision: str) -> dict[Step, float]:
+    """The largest difference of each peer's probabilities from ours, in this precision.
 
     Raises:
         RuntimeError: a difference is more than rounding.
     """
     differences = {}
-    for precision in PRECISIONS:
-        ours = programs[Step(NETWORK, precision)].ask((OUTPUT, Step(NETWORK, precision)))
-        for step, program in programs.items():
-            if step.engine not in PEERS or step.precision != precision:
-                continue
-            theirs = program.ask((OUTPUT, step))
-            scales = {"probabilities": 1.0, "deltas": np.abs(ours["deltas"]).max()}
-            for (name, scale), limit in zip(scales.items(), TOLERANCE[precision], strict=True):
-                difference = np.abs(theirs[name].ravel() - ours[name].ravel()).max() / scale
-                if not difference <= limit:
-                    raise RuntimeError(
-                        f"{step.engine} in {precision} computes another network: its {name} "
-                        f"differ by {difference:.2g}, more than {limit:g}"
-                    )
-                if name == "probabilities":
-                    differences[step] = float(difference)
+    step = Step(NETWORK, precision)
+    ours = programs[step].ask((OUTPUT, step))
+    scales = {"probabilities": 1.0, "deltas": np.abs(ours["deltas"]).max()}
+    for step, program in programs.items():
+        if step.engine not in PEERS:
+            continue
+        theirs = program.ask((OUTPUT, step))
+        for (name, scale), limit in zip(scales.items(), TOLERANCE[precision], strict=True):
+            difference = np.abs(theirs[name].ravel() - ours[name].ravel()).max() / scale
+            if not difference <= limit:
+                raise RuntimeError(
+                    f"{step.engine} in {precision} computes another network: its {name} differ by "
+                    f"{difference:.2g}, more than {limit:g}"
+                )
+            if name == "probabilities":
+                differences[step] = float(difference)
     return differences
 
 
@@ -226,10 +235,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _start(folder: Path, inputs: Inputs, threads: int, rcnn_sample: int) -> dict[Step, Program]:
-    """The program that answers for each step."""
-    ours = Program("keras_frcnn.benchmarks.detect_tensorflow", threads, folder, inputs, rcnn_sample)
-    programs = dict.fromkeys(our_steps(), ours)
+def _start_peers(folder: Path, inputs: Inputs, threads: int) -> dict[str, Program]:
+    """The programs of the libraries that are installed."""
+    programs = {}
     for engine, packages in PEERS.items():
         missing = [package for package in packages if not find_spec(package)]
         if missing:
@@ -239,8 +247,8 @@ def _start(folder: Path, inputs: Inputs, threads: int, rcnn_sample: int) -> dict
             )
             continue
         module = "keras_frcnn.benchmarks.detect_peers"
-        peer = Program(module, threads, engine, folder / "model.onnx", inputs.of_peers())
-        programs |= dict.fromkeys(peer_steps(engine), peer)
+        path = folder / ONNX_FILE
+        programs[engine] = Program(module, threads, engine, path, inputs.of_peers())
     return programs
 
 

@@ -11,7 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.benchmarks.detect_steps import CUSTOM, PORTABLE, PRECISIONS, Inputs, Source
+from keras_frcnn.benchmarks.detect_steps import (
+    CUSTOM,
+    ONNX_FILE,
+    PORTABLE,
+    PRECISIONS,
+    Inputs,
+    Source,
+)
 from keras_frcnn.detection import Detector, distinct_rois, postprocess
 from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
@@ -64,12 +71,12 @@ def write_models(detector: Detector, svd: dict, inputs: Inputs, folder: Path) ->
         detector: in float32.
         svd: arguments of `svd.compress`.
         inputs: whose shapes the ONNX graph gets.
-        folder: where `export_path`, `parts_path` and `onnx_path` will be.
+        folder: where `export_path`, `parts_path` and `ONNX_FILE` will be.
     """
     if find_spec("onnx"):
         from keras_frcnn.benchmarks.onnx_graph import write_onnx
 
-        write_onnx(detector.model, onnx_path(folder), inputs.scaled.shape[1:3], len(inputs.rois))
+        write_onnx(detector.model, folder / ONNX_FILE, inputs.scaled.shape[1:3], len(inputs.rois))
     names = [f"class {k + 1}" for k in range(detector.model.output["bbox_pred"].shape[2])]
     for is_compressed in (False, True):
         if is_compressed:
@@ -93,11 +100,6 @@ def export_path(folder: Path, precision: str, ops: str, svd: bool) -> Path:
 def parts_path(folder: Path, precision: str, svd: bool) -> Path:
     """Where the SavedModel with the parts of a custom build is."""
     return folder / f"parts {precision}{' svd' * svd}"
-
-
-def onnx_path(folder: Path) -> Path:
-    """Where the ONNX graph is, if `onnx` is installed."""
-    return folder / "model.onnx"
 
 
 def write_parts(detector: Detector, precision: str, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frcnn.benchmarks.detect_steps import ONNX_RUNTIME, Step, peer_steps
+from keras_frcnn.benchmarks.detect_steps import ONNX_RUNTIME, PRECISIONS, Step, peer_steps
 from keras_frcnn.benchmarks.turns import answer_named
 
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -53,9 +53,13 @@ def serve(
 ) -> None:
     """Answer for the steps of one library (`turns.answer_named`)."""
     runs: dict[Step, Callable] = {}
-    for step in peer_steps(engine):
+    for precision in PRECISIONS:
+        steps = peer_steps(engine, precision, False) + peer_steps(engine, precision, True)
+        if not steps:
+            continue
         if engine == ONNX_RUNTIME:
-            runs[step] = onnx_runtime(path, feed, threads)
+            run = onnx_runtime(path, feed, threads)
         else:
-            runs[step] = openvino(path, feed, threads, step.precision)
+            run = openvino(path, feed, threads, precision)
+        runs |= dict.fromkeys(steps, run)
     answer_named(pipe, runs)

@@ -8,6 +8,7 @@ import numpy as np
 PRECISIONS = ("float32", "bfloat16")
 PORTABLE, CUSTOM = "portable", "custom"  # builds of ours
 ONNX_RUNTIME, OPENVINO = "ONNX Runtime", "OpenVINO"
+ONNX_FILE = "model.onnx"  # in the folder of the models
 # Whole programs: from pixels and proposals to detections, the exported signature; the network
 # alone, from the scaled image and RoIs to probabilities and deltas; a sample of R-CNN.
 DETECT, NETWORK, RCNN = "detect_pixels", "network", "R-CNN"
@@ -21,7 +22,7 @@ class Step(NamedTuple):
     what: str
     precision: str
     engine: str = CUSTOM
-    svd: bool = False
+    svd: bool = False  # of ours; of another library: timed beside ours with SVD
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,22 @@ class Inputs:
         return {"images": images, "rois": np.concatenate([index, self.rois], axis=1)}
 
 
-def our_steps() -> list[Step]:
+def our_steps(precision: str, svd: bool) -> list[Step]:
     """What is timed of ours, and R-CNN, which is made of the same parts.
 
     Compression changes nothing but the heads; R-CNN is compared in float32.
     """
-    steps = []
-    for precision in PRECISIONS:
-        for svd in (False, True):
-            for ops in (PORTABLE, CUSTOM):
-                steps.append(Step(DETECT, precision, ops, svd))
-            steps += [Step(what, precision, CUSTOM, svd) for what in (NETWORK, HEADS)]
+    steps = [Step(DETECT, precision, ops, svd) for ops in (PORTABLE, CUSTOM)]
+    steps += [Step(what, precision, CUSTOM, svd) for what in (NETWORK, HEADS)]
+    if not svd:
         steps += [Step(what, precision) for what in (PREPARE, TRUNK, POOL, SUPPRESS)]
-    return [*steps, Step(RCNN, PRECISIONS[0])]
+        if precision == "float32":
+            steps.append(Step(RCNN, precision))
+    return steps
 
 
-def peer_steps(engine: str) -> list[Step]:
-    """What is timed of another library."""
-    precisions = PRECISIONS if engine == OPENVINO else PRECISIONS[:1]
-    return [Step(NETWORK, precision, engine) for precision in precisions]
+def peer_steps(engine: str, precision: str, svd: bool) -> list[Step]:
+    """What is timed of another library beside `our_steps`; it has no SVD itself."""
+    if engine == ONNX_RUNTIME and precision != "float32":  # it computes in nothing else on a CPU
+        return []
+    return [Step(NETWORK, precision, engine, svd)]

@@ -16,7 +16,6 @@ from keras_frcnn.benchmarks.detect_steps import (
     NETWORK,
     POOL,
     PORTABLE,
-    PRECISIONS,
     PREPARE,
     RCNN,
     SUPPRESS,
@@ -30,13 +29,19 @@ from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.errors import InputError
 
 
-def load_steps(folder: Path, inputs: Inputs, rcnn_sample: int) -> dict[Step, Callable[[], dict]]:
+def load_steps(
+    folder: Path, inputs: Inputs, rcnn_sample: int, precision: str, svd: bool
+) -> dict[Step, Callable[[], dict]]:
     """Functions that run `our_steps` and return their outputs, tensors by name.
+
+    Of one precision, with or without SVD: loaded and run, the SavedModels of all four together
+    take more than 13 GB of memory.
 
     Args:
         folder: as `detect_models.write_models` fills it.
         inputs: of all steps. Parts get the outputs of the parts before them.
         rcnn_sample: how many proposals R-CNN classifies.
+        precision, svd: of the SavedModels.
 
     Raises:
         InputError: the compiled op cannot be built here.
@@ -44,15 +49,13 @@ def load_steps(folder: Path, inputs: Inputs, rcnn_sample: int) -> dict[Step, Cal
     if load_library() is None:
         raise InputError("bench detect: the custom op cannot be built here")
     steps = {}
-    for precision in PRECISIONS:
-        for svd in (False, True):
-            for ops in (PORTABLE, CUSTOM):
-                export = tf.saved_model.load(str(export_path(folder, precision, ops, svd)))
-                steps[Step(DETECT, precision, ops, svd)] = _detect(export, inputs)
-            parts = tf.saved_model.load(str(parts_path(folder, precision, svd)))
-            for what, run in _parts(parts, inputs, rcnn_sample).items():
-                steps[Step(what, precision, CUSTOM, svd)] = run
-    return {step: steps[step] for step in our_steps()}
+    for ops in (PORTABLE, CUSTOM):
+        export = tf.saved_model.load(str(export_path(folder, precision, ops, svd)))
+        steps[Step(DETECT, precision, ops, svd)] = _detect(export, inputs)
+    parts = tf.saved_model.load(str(parts_path(folder, precision, svd)))
+    for what, run in _parts(parts, inputs, rcnn_sample).items():
+        steps[Step(what, precision, CUSTOM, svd)] = run
+    return {step: steps[step] for step in our_steps(precision, svd)}
 
 
 def sample(rois: np.ndarray, count: int) -> np.ndarray:

@@ -13,12 +13,13 @@ from keras_frcnn.custom_ops.build import (
 )
 from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.library import load_library
+from keras_frcnn.custom_ops.self_test import SelfTestError
 
 
 def main() -> int:
     """Build the op library, test it where there is a GPU, and print what it holds.
 
-    Returns 1 where it cannot be built.
+    Returns 1 where it cannot be built, or the GPU fails the test.
     """
     print(f"TensorFlow {tf.__version__}")
     try:
@@ -26,16 +27,23 @@ def main() -> int:
     except (NoCompilerError, CompileError) as error:
         print(f"RoI pooling: built-in TensorFlow ops, because {error}")
         return 1
+    failure = None
+    try:
+        # Before the file is looked into, which loads it too: TensorFlow sees only a first load's ops.
+        load_library()
+    except SelfTestError as error:
+        failure = error
     print(f"RoI pooling: compiled op {path}")
     print(f"  built with {' '.join(find_compiler())}; CPU kernels: {instruction_set(path)}")
     if architectures := cuda_architectures(path):
         print(f"  CUDA kernels: {architectures}")
     else:
         print(f"  no CUDA kernels: {why_no_cuda(path)}")
-    load_library()
     gpus = len(tf.config.list_physical_devices("GPU"))
     print(f"  TensorFlow sees {gpus} GPU{'s' if gpus != 1 else ''}")
-    return 0
+    if failure:
+        print(f"  NOT to be used on this GPU: {failure}")
+    return 1 if failure else 0
 
 
 sys.exit(main())

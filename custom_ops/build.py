@@ -93,7 +93,10 @@ def build(again_without_cuda: bool = False) -> Path:
 
 
 def cuda_architectures(library: Path) -> str | None:
-    """The GPU architectures that a built library has kernels for; None without CUDA."""
+    """The GPU architectures that a built library has kernels for; None without CUDA.
+
+    To be called after `load_library`: TensorFlow sees only the ops of a file's first load.
+    """
     loaded = ctypes.CDLL(str(library))
     if not hasattr(loaded, "KerasFrcnnCudaArchitectures"):
         return None
@@ -113,7 +116,10 @@ def why_no_cuda(library: Path) -> str:
 
 
 def instruction_set(library: Path) -> str:
-    """The instruction set that a built library's CPU kernels use on this processor."""
+    """The instruction set that a built library's CPU kernels use on this processor.
+
+    To be called after `load_library`, as `cuda_architectures`.
+    """
     name = ctypes.CDLL(str(library)).KerasFrcnnCpuKernels
     name.restype = ctypes.c_char_p
     return name().decode()

@@ -165,6 +165,26 @@ def test_the_op_library_has_kernels_for_gpus():
     assert printed.split("\n")[:3] == ["RoiPool 4 4", "RoiPyramidPool 4 4", "RoiPoolGrad 4 4"]
 
 
+WRONG_ON_THE_GPU = """
+import runpy
+import tensorflow as tf
+from keras_frcnn.custom_ops import library, self_test
+tf.config.list_logical_devices = lambda kind: ["one"]
+def compare(ops):
+    raise self_test.SelfTestError(f"wrong {ops.keras_frcnn_roi_pool.__name__}")
+library.compare_cpu_and_gpu = compare
+runpy.run_module("keras_frcnn.custom_ops", run_name="__main__")
+"""
+
+
+def test_the_command_reports_a_failed_self_test():
+    real_nvcc()
+    done = subprocess.run([sys.executable, "-c", WRONG_ON_THE_GPU], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "CUDA kernels: sm_" in done.stdout
+    assert "NOT to be used on this GPU: wrong keras_frcnn_roi_pool" in done.stdout
+
+
 NO_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = None

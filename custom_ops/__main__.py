@@ -29,7 +29,7 @@ def main() -> int:
         return 1
     failure = None
     try:
-        # Before the file is looked into, which loads it too: TensorFlow sees only a first load's ops.
+        # Before the file is looked into, which loads it: TensorFlow sees a first load's ops alone.
         load_library()
     except SelfTestError as error:
         failure = error

@@ -32,6 +32,7 @@ from keras_frcnn.optimizer import SGD
 from keras_frcnn.pipeline import batch_records, training_dataset
 from keras_frcnn.progress import Progress
 from keras_frcnn.proposals.recall import total_recall
+from keras_frcnn.run_lock import only_training
 from keras_frcnn.runs import detector_of, load_checkpoint, load_settings, save_settings
 from keras_frcnn.settings import Settings
 from keras_frcnn.stage_pictures import StagePictures
@@ -78,9 +79,10 @@ def train(
         The trained, compiled model; the same is in the run's newest checkpoint.
 
     Raises:
-        InputError: the run exists and `resume` is not given, or was made with other settings; or
-            training cannot go on: it has diverged, an image cannot be read any more, the disk
-            cannot be written. The run's checkpoints stay as they were.
+        InputError: the run exists and `resume` is not given, or was made with other settings, or
+            another process trains in it; or training cannot go on: it has diverged, an image
+            cannot be read any more, the disk cannot be written. The run's checkpoints stay as they
+            were.
         Interrupted: SIGINT or SIGTERM came; the state after the last step is saved.
     """
     for name, every in (("checkpoint", checkpoint_every), ("validate", validate_every)):
@@ -88,22 +90,48 @@ def train(
             raise InputError(f"{name}_every: must be at least 1, not {every}")
     check_run(run, settings, resume)
     make_folder(run)
-    remove_leftovers(run)
-    keras.utils.set_random_seed(settings.seed)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    with distribution(devices, settings.images_per_batch).scope():
-        if checkpoint_paths(run):
-            model = load_checkpoint(run, settings, compile=True)
-        else:
-            model = build_and_compile(dataset, proposals, settings)
-    save_settings(run, settings)
+    with only_training(run):
+        remove_leftovers(run)
+        keras.utils.set_random_seed(settings.seed)
+        if settings.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        with distribution(devices, settings.images_per_batch).scope():
+            if checkpoint_paths(run):
+                model = load_checkpoint(run, settings, compile=True)
+            else:
+                model = build_and_compile(dataset, proposals, settings)
+        save_settings(run, settings)
+        _fit(
+            run,
+            model,
+            dataset,
+            proposals,
+            settings,
+            checkpoint_every,
+            validation,
+            validate_every,
+            metric,
+        )
+    return model
 
+
+def _fit(
+    run: Path,
+    model: keras.Model,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    settings: Settings,
+    checkpoint_every: int,
+    validation: tuple[Dataset, Sequence[np.ndarray]] | None,
+    validate_every: int,
+    metric: str,
+) -> None:
+    """Take the steps that the model has not done yet; arguments and errors are those of `train`."""
     start = int(model.optimizer.iterations.numpy())
     log = Log(run / "log.csv")
     log.forget_after(start)
     if start >= settings.steps:
-        return model
+        return
     batches = training_dataset(
         dataset,
         proposals,
@@ -174,7 +202,6 @@ def train(
     interrupts.check(
         f"step {step} of {settings.steps} is saved in {run}, the same command with --resume goes on"
     )
-    return model
 
 
 def _views(

@@ -1,4 +1,10 @@
+import signal
+
 import pytest
+
+# A shell starts background jobs with SIGINT ignored, and their children inherit that: tests that
+# interrupt a process would wait forever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,10 +39,10 @@ class Program:
 
     def ask(self, question):
         """The answer of the child; to `STEP` the (wall, processor) seconds that it took."""
-        self._pipe.send(question)
         try:
+            self._pipe.send(question)
             return self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):  # the latter where it ended before it read the question
             self._process.join()
             raise RuntimeError(
                 f"a measured program ended with status {self._process.exitcode}; what it had to "

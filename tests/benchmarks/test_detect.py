@@ -173,25 +173,34 @@ def test_scaling_up_a_sample():
     assert scale_up(1.5, 16, 16) == 1.5
 
 
-def test_only_rois_of_57_cells_are_rounded():
-    """Of all that fit on the map; a side of 57 cells occurs on a 1000-pixel side."""
+def test_only_rois_of_57_cells_depend_on_rounding():
+    """Of all that fit on a map of 63 cells."""
     rois = np.float32([[0, 0, 16 * (n - 1), 16] for n in range(1, 64)])
-    assert np.flatnonzero(detect.rounded_bins(rois)).tolist() == [56]
-    assert detect.rounded_bins(rois[:, [1, 0, 3, 2]])[56]
+    assert np.flatnonzero(detect.pooled_otherwise(rois, "float32")).tolist() == [56]
+    assert detect.pooled_otherwise(rois[:, [1, 0, 3, 2]], "float32")[56]
 
 
-def test_openvino_is_not_compared_on_rounded_rois():
+def test_rois_whose_corners_bfloat16_moves_to_another_cell():
+    # Near 600, bfloat16 has every fourth number: 599 becomes 600, cell 37 becomes 38.
+    rois = np.float32([[0, 0, 599, 100], [0, 0, 597, 100], [0, 0, 600, 100], [599, 0, 640, 50]])
+    moved = detect.pooled_otherwise(rois, "bfloat16")
+    assert moved.tolist() == [True, False, False, True]
+    assert not detect.pooled_otherwise(rois, "float32").any()
+
+
+def test_openvino_is_not_compared_on_rois_that_it_pools_otherwise():
     ours = {"probabilities": np.ones((1, 2, 3)), "deltas": np.ones((1, 2, 1, 4))}
     theirs = {"probabilities": np.ones((2, 3)), "deltas": np.ones((2, 4))}
     theirs["probabilities"][1] = 0.5
     (peer,) = peer_steps(names.OPENVINO, "float32", False)
     programs = {Step(names.NETWORK, "float32"): Answers(ours), peer: Answers(theirs)}
-    assert detect.check(programs, "float32", np.array([False, True])) == {peer: 0}
+    short, long = [0, 0, 50, 50], [0, 0, 16 * 56, 50]
+    assert detect.check(programs, "float32", np.float32([short, long])) == {peer: 0}
     with pytest.raises(RuntimeError, match="OpenVINO"):
-        detect.check(programs, "float32", np.array([True, False]))
+        detect.check(programs, "float32", np.float32([long, short]))
 
 
-NONE = np.zeros(1, bool)
+ROI = np.float32([[0, 0, 16 * 56, 50]])  # that OpenVINO pools otherwise
 
 
 class Answers:
@@ -210,15 +219,14 @@ def test_a_library_that_computes_something_else_is_not_timed():
     theirs = {"probabilities": np.float32([[0.2, 0.8]]), "deltas": np.ones((1, 4))}
     programs = {Step(names.NETWORK, "float32"): Answers(ours)}
     (peer,) = peer_steps(names.ONNX_RUNTIME, "float32", False)
-    assert detect.check(programs | {peer: Answers(theirs)}, "float32", NONE) == {peer: 0}
+    assert detect.check(programs | {peer: Answers(theirs)}, "float32", ROI) == {peer: 0}
     for name in theirs:
         wrong = theirs | {name: theirs[name] + np.float32([[0.01] + [0] * (theirs[name].size - 1)])}
         with pytest.raises(RuntimeError, match=f"ONNX Runtime in float32.*{name}"):
-            detect.check(programs | {peer: Answers(wrong)}, "float32", NONE)
+            detect.check(programs | {peer: Answers(wrong)}, "float32", ROI)
     nan = theirs | {"probabilities": theirs["probabilities"] * np.nan}
-    for rounded in (NONE, ~NONE):  # ONNX Runtime rounds as we do
-        with pytest.raises(RuntimeError, match="another network"):
-            detect.check(programs | {peer: Answers(nan)}, "float32", rounded)
+    with pytest.raises(RuntimeError, match="another network"):
+        detect.check(programs | {peer: Answers(nan)}, "float32", ROI)
 
 
 def made_up_times():

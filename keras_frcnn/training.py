@@ -152,8 +152,11 @@ def _fit(
 
     nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
     interrupts = Interrupts()
+    done = start
 
     def after_step(step):
+        nonlocal done
+        done = step
         model.stop_training = interrupts.received is not None
         if model.stop_training or step % checkpoint_every == 0 or step == settings.steps:
             if not is_finite(model):
@@ -196,7 +199,8 @@ def _fit(
                     callbacks=callbacks,
                 )
         except tf.errors.OpError as error:
-            _explain(error, int(model.optimizer.iterations.numpy()), records)
+            # Not the optimizer's count, which a step may advance although its images failed.
+            _explain(error, done, records)
             raise
     step = int(model.optimizer.iterations.numpy())
     interrupts.check(

@@ -14,6 +14,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sys
 import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,7 @@ def build(again_without_cuda: bool = False) -> Path:
             library.unlink(missing_ok=True)
             failure.unlink()
         if not library.exists():
+            print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=library.parent) as work:
                 os.replace(_compile(compiler, nvcc, Path(work), failure), library)
     return library

@@ -108,6 +108,8 @@ class Settings:
                 raise InputError(f"{name}: must be positive and finite, not {getattr(self, name)}")
         if any(step < 1 for step in self.decay_at):
             raise InputError(f"decay_at: steps count from 1, not {list(self.decay_at)}")
+        if len(set(self.decay_at)) < len(self.decay_at):
+            raise InputError(f"decay_at: a step is given twice: {list(self.decay_at)}")
         if not self.min_side or min(self.min_side) < 1 or max(self.min_side) > self.max_side:
             raise InputError(
                 f"min_side: needs values from 1 to max_side ({self.max_side}), "

@@ -100,6 +100,12 @@ def train(
                 model = load_checkpoint(run, settings, compile=True)
             else:
                 model = build_and_compile(dataset, proposals, settings)
+        done = int(model.optimizer.iterations.numpy())
+        if done > settings.steps:
+            raise InputError(
+                f"{run} has done {done} steps already: to go on, steps must be more than these, "
+                f"not {settings.steps}"
+            )
         save_settings(run, settings)
         _fit(
             run,

@@ -27,6 +27,7 @@ SETTINGS = Settings("photos", "train", ("cat", "dog"))
         ({"keep_checkpoints": 0}, "keep_checkpoints"),
         ({"images_per_batch": 0}, "images_per_batch"),
         ({"decay_at": (0, 10)}, "decay_at"),
+        ({"decay_at": (3, 3)}, "decay_at: a step is given twice"),
         ({"min_side": ()}, "min_side"),
         ({"min_side": (480, 1200)}, r"max_side \(1000\)"),
         ({"fc_units": (0, 8)}, "fc_units"),

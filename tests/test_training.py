@@ -89,6 +89,14 @@ def test_resuming_a_finished_run_changes_nothing(trained, dataset):
     assert checkpoint_path(run, 4).stat().st_mtime_ns == before
 
 
+def test_resume_refuses_fewer_steps_than_are_done(trained, dataset):
+    run, _ = trained
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(InputError, match="has done 4 steps already"):
+        train(run, dataset, random_proposals(dataset), replace(SETTINGS, steps=3), resume=True)
+    assert (run / "config.json").read_bytes() == before
+
+
 def test_resume_refuses_other_settings(trained, dataset):
     run, _ = trained
     with pytest.raises(InputError, match=r"rate \(run: 0.01, now: 0.5\)"):

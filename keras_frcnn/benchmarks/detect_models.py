@@ -30,7 +30,7 @@ from keras_frcnn.runs import load_detector
 from keras_frcnn.trunks import TRUNKS
 
 # In a trained detector most proposals are background; with random weights none would be, and
-# suppression would have 40000 boxes to sort. This leaves several hundred above the threshold.
+# suppression would have 40000 boxes to sort. With this bias few pass the threshold.
 BACKGROUND_BIAS = 4.0
 CROP = 224  # pixels a side of R-CNN's warped proposals
 

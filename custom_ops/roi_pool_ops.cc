@@ -15,12 +15,17 @@ using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 using tensorflow::shape_inference::ShapeHandle;
 
+// Features of rank 4 and rois [K, 5], as far as known.
+absl::Status PoolInputs(InferenceContext* c, ShapeHandle* features, ShapeHandle* rois) {
+  DimensionHandle five;
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, features));
+  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 2, rois));
+  return c->WithValue(c->Dim(*rois, 1), 5, &five);
+}
+
 absl::Status RoiPoolShapes(InferenceContext* c) {
   ShapeHandle features, rois;
-  DimensionHandle five;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &features));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 2, &rois));
-  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(rois, 1), 5, &five));
+  TF_RETURN_IF_ERROR(PoolInputs(c, &features, &rois));
   int64_t pooled_height, pooled_width;
   TF_RETURN_IF_ERROR(c->GetAttr("pooled_height", &pooled_height));
   TF_RETURN_IF_ERROR(c->GetAttr("pooled_width", &pooled_width));
@@ -33,10 +38,7 @@ absl::Status RoiPoolShapes(InferenceContext* c) {
 
 absl::Status RoiPyramidPoolShapes(InferenceContext* c) {
   ShapeHandle features, rois;
-  DimensionHandle five;
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &features));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 2, &rois));
-  TF_RETURN_IF_ERROR(c->WithValue(c->Dim(rois, 1), 5, &five));
+  TF_RETURN_IF_ERROR(PoolInputs(c, &features, &rois));
   std::vector<int64_t> levels;
   TF_RETURN_IF_ERROR(c->GetAttr("levels", &levels));
   int64_t bins = 0;

@@ -6,8 +6,8 @@
 Result: the paper has 66.9 mAP on VOC 2007 test (table 1). Not run by this project, which takes
 the archives, Keras's ImageNet weights and a GPU.
 
-Time: 40,000 mini-batches, 9.5 hours on the paper's K40 (table 4); about 15 hours on two cores
-that multiply bfloat16.
+Time: 40,000 mini-batches, 9.5 hours on the paper's K40 (table 4); about 20 hours on two cores
+that multiply bfloat16, by the 1.8 s of a step in docs/training.md.
 """
 
 from keras_frcnn.recipes.recipe import Recipe

@@ -7,7 +7,7 @@ Result: the paper has 70.0 mAP on VOC 2007 test (table 1). Not run by this proje
 the archives, Keras's ImageNet weights and a GPU.
 
 Time: 60,000 mini-batches, one and a half times those of `vgg16-voc07`: 14 hours on the paper's
-K40, about 22 hours on two cores that multiply bfloat16.
+K40, about 30 hours on two cores that multiply bfloat16.
 """
 
 from dataclasses import replace

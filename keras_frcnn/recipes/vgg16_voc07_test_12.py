@@ -11,7 +11,7 @@ Result: the paper has 68.4 mAP on VOC 2012 test (table 3) and 68.8 on VOC 2010 t
 run by this project, which takes the archives, Keras's ImageNet weights and a GPU.
 
 Time: 100,000 mini-batches, two and a half times those of `vgg16-voc07`: a day on the paper's K40,
-about 37 hours on two cores that multiply bfloat16.
+about 50 hours on two cores that multiply bfloat16.
 """
 
 from dataclasses import replace

@@ -4,6 +4,7 @@ Example i belongs to pass i // count and stands at place i % count of it. Batche
 examples as they come, so one may hold the last images of a pass and the first of the next.
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -20,10 +21,33 @@ def image_of(
     of a batch are of one orientation, which leaves less of it to padding; where the numbers do
     not come out even, the first or last batch of a pass is mixed.
     """
-    epoch, position = i // count, i % count
+    return _order(seed, i // count, count, is_portrait, images_per_batch)[i % count]
+
+
+def images_from(
+    first: int,
+    seed: int,
+    count: int,
+    is_portrait: tf.Tensor | None = None,
+    images_per_batch: int = 1,
+) -> tf.data.Dataset:
+    """What `image_of` gives for examples `first`, `first + 1` and so on, without an end.
+
+    Orders the images once a pass and not once an example.
+    """
+    passes = tf.data.Dataset.range(first // count, np.iinfo(np.int64).max)
+
+    def images_of_pass(epoch):
+        order = _order(seed, epoch, count, is_portrait, images_per_batch)
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    return passes.flat_map(images_of_pass).skip(first % count)
+
+
+def _order(seed, epoch, count, is_portrait, images_per_batch) -> tf.Tensor:
     if is_portrait is None:
-        return _random_order(seed, 1, epoch, count)[position]
-    return _grouped_order(seed, epoch, count, is_portrait, images_per_batch)[position]
+        return _random_order(seed, 1, epoch, count)
+    return _grouped_order(seed, epoch, count, is_portrait, images_per_batch)
 
 
 def _grouped_order(seed, epoch, count, is_portrait, images_per_batch) -> tf.Tensor:

@@ -12,7 +12,7 @@ from keras_frcnn import boxes as box_ops
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.errors import InputError
-from keras_frcnn.ordering import image_of
+from keras_frcnn.ordering import image_of, images_from
 from keras_frcnn.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.sampling import sample_rois
 
@@ -64,8 +64,7 @@ def training_dataset(
     min_sides = tf.constant(np.atleast_1d(min_side), tf.int32)
     is_portrait = _is_portrait(records) if group_by_aspect else None
 
-    def example(i):
-        k = image_of(i, seed, len(records), is_portrait, images_per_batch)
+    def example(i, k):  # example i, which shows image k
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
 
@@ -98,8 +97,12 @@ def training_dataset(
             },
         )
 
-    indices = tf.data.Dataset.range(start * images_per_batch, np.iinfo(np.int64).max)
-    examples = indices.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    first = start * images_per_batch
+    numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    images = images_from(first, seed, len(records), is_portrait, images_per_batch)
+    examples = tf.data.Dataset.zip(numbers, images).map(
+        example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     return examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
 
 

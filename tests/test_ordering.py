@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.ordering import image_of
+from keras_frcnn.ordering import image_of, images_from
 
 
 def images(count, passes, seed=0, **grouping):
@@ -82,3 +82,12 @@ def test_every_image_is_as_often_in_every_place():
         order = images(6, 600, **options).reshape(600, 6)
         seen = np.array([[(order[:, place] == k).sum() for place in range(6)] for k in range(6)])
         assert ((seen - 100) ** 2 / 100).sum() < 52.6
+
+
+@pytest.mark.parametrize("first", [0, 1, 12, 30])
+def test_images_from_any_example_on(first):
+    is_portrait = tf.constant(orientation(7, 5))
+    grouping = {"is_portrait": is_portrait, "images_per_batch": 2}
+    expected = images(12, 5, seed=3, **grouping)[first : first + 30]
+    shown = images_from(first, 3, 12, **grouping).take(30)
+    assert [int(k) for k in shown] == list(expected)

@@ -18,7 +18,6 @@ from keras_frcnn.checkpoints import (
 )
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import read_image
-from keras_frcnn.detection import Detector
 from keras_frcnn.devices import distribution
 from keras_frcnn.errors import InputError
 from keras_frcnn.events import EventFile, EventLog
@@ -40,7 +39,7 @@ from keras_frcnn.statistics import TrainingStatistics
 from keras_frcnn.steps import StepCallbacks
 from keras_frcnn.target_cache import cached_target_statistics
 from keras_frcnn.trunks import TRUNKS
-from keras_frcnn.validation import Validation
+from keras_frcnn.validation import Validation, is_validated
 
 LOG_EVERY = 100  # mini-batches: the length of what the callbacks call an epoch
 
@@ -136,7 +135,8 @@ def _fit(
     start = int(model.optimizer.iterations.numpy())
     log = Log(run / "log.csv")
     log.forget_after(start)
-    if start >= settings.steps:
+    is_trained = start >= settings.steps
+    if is_trained and (validation is None or is_validated(run, start)):
         return
     batches = training_dataset(
         dataset,
@@ -170,22 +170,34 @@ def _fit(
             save_checkpoint(run, model, settings.keep_checkpoints)
 
     with EventFile(run / "tensorboard", start) as events:
+        detector = detector_of(model, settings)
+        pictures = StagePictures(
+            detector,
+            *(validation or (dataset, proposals)),
+            validate_every,
+            settings.rois_per_image,
+            settings.seed,
+            events,
+            "validation/stages" if validation else "training/stages",
+        )
+        validations = validation and Validation(
+            run,
+            detector,
+            *validation,
+            validate_every,
+            settings.steps,
+            metric,
+            events,
+            interrupts,
+        )
         callbacks = StepCallbacks(
             [
                 StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
                 DropoutMasks(settings.seed),
                 nan_guard,
                 TrainingStatistics(settings.steps, total_recall(proposals, dataset)),
-                *_views(
-                    run,
-                    detector_of(model, settings),
-                    settings,
-                    (dataset, proposals),
-                    validation,
-                    validate_every,
-                    metric,
-                    events,
-                ),
+                *([validations] if validations else []),
+                pictures,
                 log,  # from here on they write what those above have put into the log
                 EventLog(events),
                 Progress(settings.steps, settings.images_per_batch),
@@ -198,12 +210,15 @@ def _fit(
         )
         try:
             with interrupts:
-                model.fit(
-                    batches,
-                    shuffle=False,  # `batches` comes shuffled
-                    steps_per_epoch=settings.steps - start,
-                    callbacks=callbacks,
-                )
+                if validations:
+                    validations.begin(start)
+                if not is_trained and interrupts.received is None:
+                    model.fit(
+                        batches,
+                        shuffle=False,  # `batches` comes shuffled
+                        steps_per_epoch=settings.steps - start,
+                        callbacks=callbacks,
+                    )
         except tf.errors.OpError as error:
             # Not the optimizer's count, which a step may advance although its images failed.
             _explain(error, done, records)
@@ -212,31 +227,6 @@ def _fit(
     interrupts.check(
         f"step {step} of {settings.steps} is saved in {run}, the same command with --resume goes on"
     )
-
-
-def _views(
-    run: Path,
-    detector: Detector,
-    settings: Settings,
-    training: tuple[Dataset, Sequence[np.ndarray]],
-    validation: tuple[Dataset, Sequence[np.ndarray]] | None,
-    every: int,
-    metric: str,
-    events: EventFile,
-) -> list[keras.callbacks.Callback]:
-    """What looks at the detector every so many steps: the validation, if any, and pictures."""
-
-    def pictures_of(data, tag):
-        return StagePictures(
-            detector, *data, every, settings.rois_per_image, settings.seed, events, tag
-        )
-
-    if validation is None:
-        return [pictures_of(training, "training/stages")]
-    return [
-        Validation(run, detector, *validation, every, settings.steps, metric, events),
-        pictures_of(validation, "validation/stages"),
-    ]
 
 
 def _explain(error: tf.errors.OpError, step: int, records) -> None:

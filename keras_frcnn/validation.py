@@ -1,7 +1,8 @@
 """The mAP on a validation split while a model trains, and the best model kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import keras
@@ -18,8 +19,26 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation, evaluate
 from keras_frcnn.events import EventFile
 from keras_frcnn.files import replacing
+from keras_frcnn.interrupts import Interrupts
 from keras_frcnn.proposals.recall import total_recall
 from keras_frcnn.runs import write_json
+
+
+def detect_all(
+    detector: Detector,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    keep_bar: bool = True,
+) -> Iterator[Detections]:
+    """The detections in each image of a data set, with its proposals [P, 4] an image."""
+    for record, image_proposals in tqdm(
+        list(zip(dataset.images, proposals, strict=True)),
+        desc="detecting",
+        unit="image",
+        leave=keep_bar,
+        disable=None,  # where there is no terminal
+    ):
+        yield detector.detect(read_image(record.path, record.orientation), image_proposals)
 
 
 def evaluate_detector(
@@ -27,19 +46,9 @@ def evaluate_detector(
     dataset: Dataset,
     proposals: Sequence[np.ndarray],
     metric: str = "area",
-    keep_bar: bool = True,
 ) -> tuple[list[Detections], Evaluation]:
     """Run a detector over a data set, with its proposals [P, 4] an image, and evaluate it."""
-    detections = [
-        detector.detect(read_image(record.path, record.orientation), image_proposals)
-        for record, image_proposals in tqdm(
-            list(zip(dataset.images, proposals, strict=True)),
-            desc="detecting",
-            unit="image",
-            leave=keep_bar,
-            disable=None,  # where there is no terminal
-        )
-    ]
+    detections = list(detect_all(detector, dataset, proposals))
     return detections, evaluate(detections, dataset, metric)
 
 
@@ -50,6 +59,7 @@ class Validation(keras.callbacks.Callback):
     RUN/best.keras       the model of the highest mAP so far, the first of equals
     RUN/best.json        its step, mAP and AP, on which data and by which metric
 
+    A signal ends a validation at once, without a row; `begin` makes it when the run is resumed.
     Checkpoints are to be saved after the callbacks of a step: a run that is killed during a
     validation then resumes before it and does it again.
 
@@ -61,6 +71,7 @@ class Validation(keras.callbacks.Callback):
         steps: mini-batches of the whole run.
         metric: see `evaluate`.
         events: for mAP, AP, proposal recall and precision-recall curves.
+        interrupts: the signals that end a validation.
 
     Raises:
         InputError: the split has no object to find, or the best model is of another split or
@@ -77,6 +88,7 @@ class Validation(keras.callbacks.Callback):
         steps: int,
         metric: str,
         events: EventFile,
+        interrupts: Interrupts,
     ):
         super().__init__()
         if all(record.is_difficult.all() for record in dataset.images):
@@ -89,6 +101,7 @@ class Validation(keras.callbacks.Callback):
         self.steps = steps
         self.metric = metric
         self.events = events
+        self.interrupts = interrupts
         self.log = CsvLog(run / "validation.csv")
         self.best = best_record(run)
         if self.best and (self.best["data"], self.best["metric"]) != (dataset.name, metric):
@@ -97,24 +110,31 @@ class Validation(keras.callbacks.Callback):
                 f" not on {dataset.name} by {metric}; validate as before, or remove best.json"
             )
 
-    def on_train_begin(self, logs=None):
-        """Forget validations that will be done again; note what the proposals allow."""
-        step = int(self.model.optimizer.iterations.numpy())
+    def begin(self, step: int) -> None:
+        """Get ready to train from `step` on, of the model that this callback was given.
+
+        Validations that will be done again are forgotten; the one of `step` is made if a signal
+        kept it from being made.
+        """
         self.log.forget_after(step)
         recall = total_recall(self.proposals, self.dataset)
         self.events.scalars(step, {"validation/proposal_recall": recall})
+        if step and self._is_due(step) and not is_validated(self.run, step):
+            self.validate(step)
 
     def on_train_batch_end(self, batch, logs=None):
         """Validate when the time has come."""
         step = int(self.model.optimizer.iterations.numpy())
-        if step % self.every == 0 or step == self.steps:
+        if self._is_due(step):
             self.validate(step)
 
     def validate(self, step: int) -> None:
-        """Evaluate the model and keep it if it is the best so far."""
-        _, result = evaluate_detector(
-            self.detector, self.dataset, self.proposals, self.metric, keep_bar=False
-        )
+        """Evaluate the model and keep it if it is the best so far; nothing if a signal comes."""
+        found = detect_all(self.detector, self.dataset, self.proposals, keep_bar=False)
+        detections = list(takewhile(lambda _: self.interrupts.received is None, found))
+        if len(detections) < len(self.dataset.images):
+            return
+        result = evaluate(detections, self.dataset, self.metric)
         ap = {name: known(x) for name, x in zip(result.class_names, result.ap, strict=True)}
         is_best = not self.best or result.mean_ap > self.best["mAP"]
         if is_best:
@@ -136,6 +156,14 @@ class Validation(keras.callbacks.Callback):
         best = "the best so far" if is_best else f"best: {self.best['mAP']:.4f}"
         # Over a progress bar, if there is one.
         tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
+
+    def _is_due(self, step):
+        return step % self.every == 0 or step == self.steps
+
+
+def is_validated(run: Path, step: int) -> bool:
+    """Whether the log of the run has a validation of its model after `step` mini-batches."""
+    return any(int(row["step"]) == step for row in CsvLog(run / "validation.csv").rows())
 
 
 def best_record(run: Path) -> dict | None:

@@ -2,15 +2,18 @@
 
 import csv
 import json
+import signal
 
 import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.checkpoints import checkpoint_paths
-from keras_frcnn.errors import InputError
+from keras_frcnn.checkpoints import checkpoint_paths, checkpoint_step
+from keras_frcnn.data.images import read_image
+from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.evaluation import Evaluation
 from keras_frcnn.events import EventFile
+from keras_frcnn.interrupts import Interrupts
 from keras_frcnn.runs import detector_of
 from keras_frcnn.training import build_and_compile, train
 from keras_frcnn.validation import Validation, evaluate_detector
@@ -42,15 +45,27 @@ def best(run):
 
 
 class Scripted:
-    """A `Validation` whose evaluations come from a list, around a model that is really saved."""
+    """A `Validation` whose evaluations come from a list, around a model that is really saved.
+
+    A mean AP of None is a signal, which comes when the first image is done.
+    """
 
     def __init__(self, run, dataset, monkeypatch, mean_aps, metric="area", every=10):
         aps = iter(mean_aps)
+        interrupts = Interrupts()
 
-        def evaluate(detector, data, proposals, metric, keep_bar):
-            ap = next(aps)
+        def detect_all(detector, data, proposals, keep_bar):
+            self.detecting = next(aps)
+            for k in range(len(data.images)):
+                assert k < 2 or self.detecting is not None, "goes on although a signal came"
+                if k == 1 and self.detecting is None:
+                    interrupts.received = signal.SIGTERM
+                yield None
+
+        def evaluate(detections, data, metric):
+            ap = self.detecting
             curve = (np.array([1.0]),) * 2
-            return [], Evaluation(
+            return Evaluation(
                 metric,
                 0.5,
                 data.class_names,
@@ -60,19 +75,20 @@ class Scripted:
                 curve,
             )
 
-        monkeypatch.setattr("keras_frcnn.validation.evaluate_detector", evaluate)
+        monkeypatch.setattr("keras_frcnn.validation.detect_all", detect_all)
+        monkeypatch.setattr("keras_frcnn.validation.evaluate", evaluate)
         self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="weight")])
         self.model.compile("sgd", "mse")
         self.callback = Validation(
             run, None, dataset, random_proposals(dataset), every, 95, metric,
-            EventFile(run / "tensorboard"),
+            EventFile(run / "tensorboard"), interrupts,
         )  # fmt: skip
         self.callback.set_model(self.model)
 
     def go(self, first, last):
         """Take the steps from `first` to `last`; the weight of the model counts them."""
         self.model.optimizer.iterations.assign(first - 1)
-        self.callback.on_train_begin()
+        self.callback.begin(first - 1)
         for step in range(first, last + 1):
             self.model.optimizer.iterations.assign(step)
             self.model.get_layer("weight").kernel.assign([[step]])
@@ -133,6 +149,19 @@ def test_a_best_model_that_cannot_be_written_leaves_the_one_before(dataset, tmp_
         scripted.go(11, 20)
     assert Scripted.kept(tmp_path) == 10 and best(tmp_path)["step"] == 10
     assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
+def test_a_signal_ends_a_validation_which_the_resumed_run_makes(dataset, tmp_path, monkeypatch):
+    Scripted(tmp_path, dataset, monkeypatch, [0.25, None]).go(1, 20)
+    assert [row["step"] for row in rows(tmp_path)] == ["10"]
+    assert Scripted.kept(tmp_path) == 10
+    Scripted(tmp_path, dataset, monkeypatch, [None]).go(21, 20)  # and another signal
+    assert [row["step"] for row in rows(tmp_path)] == ["10"]
+    Scripted(tmp_path, dataset, monkeypatch, [0.5, 0.75]).go(21, 30)
+    assert [(row["step"], row["mAP"]) for row in rows(tmp_path)] == [
+        ("10", "0.25"), ("20", "0.5"), ("30", "0.75"),
+    ]  # fmt: skip
+    Scripted(tmp_path, dataset, monkeypatch, []).go(31, 30)  # nothing is missing now
 
 
 def test_bests_of_another_metric_are_not_compared(dataset, tmp_path, monkeypatch):
@@ -206,6 +235,28 @@ def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
     assert [e.step for e in events.Scalars("validation/mAP")] == [40, 80, 120, 160]
     assert [e.step for e in events.Images("validation/stages")] == [40, 80, 120, 160]
     assert [e.step for e in events.Scalars("loss")] == [100, 160]
+
+
+def test_a_signal_in_the_last_validation(dataset, tmp_path, monkeypatch):
+    """The model is saved at once, and the run that is resumed only validates it."""
+    run, proposals = tmp_path / "run", random_proposals(dataset)
+    watched = {"validation": (dataset, proposals), "validate_every": 10, "checkpoint_every": 100}
+
+    def read_and_be_stopped(path, orientation):
+        read.append(path)
+        if len(read) == len(dataset.images) + 2:  # the second image of the second validation
+            signal.raise_signal(signal.SIGTERM)
+        return read_image(path, orientation)
+
+    read = []
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_frcnn.validation.read_image", read_and_be_stopped)
+        with pytest.raises(Interrupted, match="step 20 of 20 is saved"):
+            train(run, dataset, proposals, tiny_settings(steps=20), **watched)
+    assert [row["step"] for row in rows(run)] == ["10"]
+    assert [checkpoint_step(path) for path in checkpoint_paths(run)] == [20]
+    train(run, dataset, proposals, tiny_settings(steps=20), resume=True, **watched)
+    assert [row["step"] for row in rows(run)] == ["10", "20"]
 
 
 def test_validation_does_not_change_the_training(dataset, tmp_path):

@@ -12,7 +12,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +79,7 @@ def measure(
     threads: int,
     rounds: int,
     rcnn_sample: int,
+    precisions: Sequence[str],
 ) -> Result:
     """Write the models, check them against each other and time them in turn.
 
@@ -90,6 +91,7 @@ def measure(
         threads: processors to use.
         rounds: measurements of each step.
         rcnn_sample: how many proposals R-CNN classifies in a measurement.
+        precisions: of `PRECISIONS`.
 
     Raises:
         RuntimeError: another library computes something else than ours.
@@ -97,12 +99,13 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         module = "keras_frcnn.benchmarks.detect_models"
-        with Program(module, threads, source, compression, image, proposals, folder) as writer:
+        arguments = (source, compression, image, proposals, folder, precisions)
+        with Program(module, threads, *arguments) as writer:
             inputs, distinct = writer.ask("write")
         peers = _start_peers(folder, inputs, threads)
         differences, taken = {}, {}
         try:
-            for precision, svd in itertools.product(PRECISIONS, (False, True)):
+            for precision, svd in itertools.product(precisions, (False, True)):
                 module, arguments = OURS, (folder, inputs, rcnn_sample, precision, svd)
                 with Program(module, threads, *arguments) as ours:
                     programs = dict.fromkeys(our_steps(precision, svd), ours)
@@ -231,6 +234,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--rcnn-sample", type=int, default=16, help="proposals that R-CNN warps (%(default)s)"
     )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        action="append",
+        help="may be repeated; default: float32, and bfloat16 where the processor multiplies it",
+    )
     args = parser.parse_args(argv)
 
     import tensorflow as tf
@@ -251,7 +260,14 @@ def main(argv: list[str]) -> int:
     else:
         proposals = selective_search_like_rois(args.proposals, 1, *SIZE)[:, 1:]
     result = measure(
-        Source(args.run), svd, image, proposals, args.threads, args.rounds, args.rcnn_sample
+        Source(args.run),
+        svd,
+        image,
+        proposals,
+        args.threads,
+        args.rounds,
+        args.rcnn_sample,
+        args.precision or fast_precisions(),
     )
     height, width = image.shape[:2]
     text = (
@@ -266,6 +282,13 @@ def main(argv: list[str]) -> int:
     write_csv(args.out.with_suffix(".csv"), result, search)
     print(f"Saved to {args.out} and {args.out.with_suffix('.csv')}")
     return 0
+
+
+def fast_precisions() -> list[str]:
+    """Those of `PRECISIONS` that the processor is made for."""
+    from keras_frcnn.settings import default_precision
+
+    return sorted({"float32", default_precision().removeprefix("mixed_")}, key=PRECISIONS.index)
 
 
 def _start_peers(folder: Path, inputs: Inputs, threads: int) -> dict[str, Program]:

@@ -3,6 +3,7 @@
 In a process of its own, because what is left in memory would be missing where time is measured.
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,7 +16,6 @@ from keras_frcnn.benchmarks.detect_steps import (
     CUSTOM,
     ONNX_FILE,
     PORTABLE,
-    PRECISIONS,
     Inputs,
     Source,
 )
@@ -64,7 +64,9 @@ def count_distinct(detector: Detector, inputs: Inputs) -> int:
     return distinct_rois(tf.constant(inputs.rois[None]), scale)[0].shape[1]
 
 
-def write_models(detector: Detector, svd: dict, inputs: Inputs, folder: Path) -> None:
+def write_models(
+    detector: Detector, svd: dict, inputs: Inputs, folder: Path, precisions: Sequence[str]
+) -> None:
     """Write every build's export, the parts of the custom builds, and the ONNX graph.
 
     Args:
@@ -72,6 +74,7 @@ def write_models(detector: Detector, svd: dict, inputs: Inputs, folder: Path) ->
         svd: arguments of `svd.compress`.
         inputs: whose shapes the ONNX graph gets.
         folder: where `export_path`, `parts_path` and `ONNX_FILE` will be.
+        precisions: of the builds.
     """
     if find_spec("onnx"):
         from keras_frcnn.benchmarks.onnx_graph import write_onnx
@@ -83,7 +86,7 @@ def write_models(detector: Detector, svd: dict, inputs: Inputs, folder: Path) ->
             settings = {name: getattr(detector, name) for name in ("min_side", "max_side")}
             model = compress(detector.model, **svd)
             detector = Detector(model, detector.pixel_means, **settings)
-        for precision in PRECISIONS:
+        for precision in precisions:
             for ops in (PORTABLE, CUSTOM):
                 path = export_path(folder, precision, ops, is_compressed)
                 export_saved_model(
@@ -221,12 +224,13 @@ def serve(
     image: np.ndarray,
     proposals: np.ndarray,
     folder: Path,
+    precisions: Sequence[str],
 ) -> None:
     """Write all models once asked; answers with the `Inputs` and the number of distinct RoIs."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     pipe.recv()
     detector = build_detector(source)
     inputs = make_inputs(detector, image, proposals)
-    write_models(detector, svd, inputs, folder)
+    write_models(detector, svd, inputs, folder, precisions)
     pipe.send((inputs, count_distinct(detector, inputs)))
     pipe.recv()  # until it is ended

@@ -107,7 +107,8 @@ def format_stages(times: Times, proposals: float) -> str:
         times: of the parts of the custom builds, each run by itself on all proposals.
         proposals: seconds of selective search.
     """
-    builds = [(precision, svd) for precision in PRECISIONS for svd in (False, True)]
+    measured = [precision for precision in PRECISIONS if Step(TRUNK, precision) in times]
+    builds = [(precision, svd) for precision in measured for svd in (False, True)]
     lines = [["stage", *(f"{precision}{', SVD' * svd}" for precision, svd in builds)]]
     columns = []
     for precision, svd in builds:

@@ -101,7 +101,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=10, help="measured steps of each program")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, action="append", help="default: one after the other"
+        "--precision",
+        choices=PRECISIONS,
+        action="append",
+        help="may be repeated; default: float32, and mixed_bfloat16 where the processor or GPU "
+        "multiplies it",
     )
     parser.add_argument("--memory", action="store_true", help="watch memory and tracing instead")
     arguments = parser.parse_args(argv)
@@ -116,9 +120,10 @@ def main(argv: list[str]) -> int:
     else:
         from keras_frcnn.benchmarks.train_keras import one_batch, recipe_settings
         from keras_frcnn.benchmarks.train_workload import NUM_CLASSES, VOC_SIZE
+        from keras_frcnn.settings import default_precision
 
         steps, stages = {}, {}
-        for precision in arguments.precision or PRECISIONS:
+        for precision in arguments.precision or sorted({"float32", default_precision()}):
             settings = recipe_settings(precision)
             batch = one_batch(settings, VOC_SIZE)
             programs = our_programs(settings, VOC_SIZE, batch, arguments.threads)

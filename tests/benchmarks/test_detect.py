@@ -44,7 +44,7 @@ def folder(detector, inputs, tmp_path_factory):
     if load_library() is None:
         pytest.skip("the custom op cannot be built here")
     folder = tmp_path_factory.mktemp("models")
-    detect_models.write_models(detector, {"ranks": RANKS}, inputs, folder)
+    detect_models.write_models(detector, {"ranks": RANKS}, inputs, folder, names.PRECISIONS)
     return folder
 
 
@@ -286,6 +286,12 @@ def test_stages_and_their_shares():
     assert rows["total without proposals"][:2] == ["6050 ms", "3550 ms"]
 
 
+def test_stages_of_one_precision():
+    times = {s: t for s, t in made_up_times().items() if s.precision == "float32"}
+    assert format_stages(times, 1.0).splitlines()[0] == "| stage | float32 | float32, SVD |"
+    assert "bfloat16" not in format_aims(times) + format_programs(times)
+
+
 def test_every_program_has_a_row():
     table = format_programs(made_up_times())
     assert len(table.splitlines()) == 2 + 8 + 4 + 1 + 6
@@ -332,7 +338,8 @@ def test_steps_answer_by_name():
 def test_whole_benchmark_with_a_narrow_vgg16():
     source = Source(fc_units=(32, 24), min_side=64, max_side=112)
     image, proposals = image_and_proposals()
-    result = detect.measure(source, {"ranks": RANKS}, image, proposals, 2, 2, SAMPLE)
+    precisions = names.PRECISIONS
+    result = detect.measure(source, {"ranks": RANKS}, image, proposals, 2, 2, SAMPLE, precisions)
     assert set(result.times) >= set(ALL_OURS)
     assert all(seconds > 0 for seconds in result.times.values())
     assert 0 < result.distinct <= result.proposals == len(proposals)

@@ -13,7 +13,6 @@ from keras_frcnn.ablations.ablation import Split, plan, run_ablation
 from keras_frcnn.curves import draw_precision_recall
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import open_image
-from keras_frcnn.devices import run_ops_in_turn
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation import Evaluation, format_table, write_voc_results
 from keras_frcnn.files import make_folder, replacing
@@ -37,7 +36,6 @@ def proposals(args) -> None:
 
 def train(args) -> None:
     """Train a detector in a run directory."""
-    run_ops_in_turn()
     run = Path(args.out)
     resolved = resolve(args)
     settings, recipe = resolved.settings, resolved.recipe
@@ -173,7 +171,6 @@ def recipes(args) -> None:
 
 def demo(args) -> None:
     """The whole way on generated images."""
-    run_ops_in_turn()
     from keras_frcnn.demo import run_demo
 
     run_demo(Path(args.out))
@@ -181,7 +178,6 @@ def demo(args) -> None:
 
 def ablate(args) -> None:
     """Train the variants of an experiment of the paper and compare them."""
-    run_ops_in_turn()
     ablation, recipe, out = load_ablation(args.name), load_recipe(args.recipe), Path(args.out)
     tested = {
         "data": args.data or recipe.test_data,

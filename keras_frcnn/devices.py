@@ -1,10 +1,8 @@
-"""The devices of one machine: how they share each mini-batch (`--devices`), and how many threads.
+"""The devices of one machine that share each mini-batch (`--devices`).
 
 Each device holds a replica of the model and takes its part of the images; the gradients are
 added up, so that a step is that of one device with all the images.
 """
-
-import os
 
 import tensorflow as tf
 
@@ -31,18 +29,6 @@ def distribution(devices: str | None, images_per_batch: int) -> tf.distribute.St
             "images evenly; let images_per_batch be a multiple of their number"
         )
     return tf.distribute.MirroredStrategy(names)
-
-
-def run_ops_in_turn() -> None:
-    """Without a GPU, let TensorFlow run one op after the other, each on all processors.
-
-    Every thread that runs ops keeps oneDNN's kernels for the shapes it has met, so that one thread
-    halves what images of many sizes leave in memory; on two processors a step takes as long with
-    two (docs/training.md). It only works before TensorFlow's first op of the process;
-    `TF_NUM_INTEROP_THREADS`, if it is set, has the last word.
-    """
-    if not tf.config.list_physical_devices("GPU"):
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 def _names(devices: str) -> list[str]:

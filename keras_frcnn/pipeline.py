@@ -3,7 +3,6 @@
 Shape letters: N images a batch, R RoIs an image, P proposals of an image, M of its objects.
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,11 +103,7 @@ def training_dataset(
     examples = tf.data.Dataset.zip(numbers, images).map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    batches = examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
-    options = tf.data.Options()
-    # Threads of its own: those of the training step may be busy with it (`run_ops_in_turn`).
-    options.threading.private_threadpool_size = os.cpu_count()
-    return batches.with_options(options)
+    return examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
 
 
 def batch_records(

@@ -1,12 +1,9 @@
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.devices import distribution, run_ops_in_turn
+from keras_frcnn.devices import distribution
 from keras_frcnn.errors import InputError
 
 
@@ -54,35 +51,3 @@ def test_devices_that_cannot_work_together(devices):
 def test_images_must_be_shared_evenly():
     with pytest.raises(InputError, match="3 devices cannot share mini-batches of 2 images"):
         distribution("3", 2)
-
-
-def test_threads_are_left_alone_with_a_gpu_and_where_they_are_chosen(monkeypatch):
-    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
-    with monkeypatch.context() as patch:
-        patch.setattr(tf.config, "list_physical_devices", lambda kind: [object()])
-        run_ops_in_turn()
-    assert "TF_NUM_INTEROP_THREADS" not in os.environ
-    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "3")
-    run_ops_in_turn()
-    assert os.environ["TF_NUM_INTEROP_THREADS"] == "3"
-
-
-COUNT_THREADS = """
-from pathlib import Path
-import tensorflow as tf
-from keras_frcnn.devices import run_ops_in_turn
-run_ops_in_turn()
-tf.function(lambda x: tf.matmul(x, x))(tf.ones([300, 300]))
-names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
-print(sum(name.startswith("tf_Compute") for name in names))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="for CPUs alone")
-def test_one_thread_runs_ops():
-    environment = {k: v for k, v in os.environ.items() if k != "TF_NUM_INTEROP_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", COUNT_THREADS], env=environment, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["1"], done.stderr

@@ -14,7 +14,6 @@ from keras_frcnn.benchmarks.train_stages import read_profile, stage_seconds
 from keras_frcnn.benchmarks.train_workload import workload
 from keras_frcnn.benchmarks.turns import STAGES, STEP, Stopwatch
 from keras_frcnn.data.dataset import Dataset
-from keras_frcnn.devices import run_ops_in_turn
 from keras_frcnn.pipeline import training_dataset
 from keras_frcnn.recipes import load_recipe
 from keras_frcnn.settings import Settings
@@ -94,7 +93,6 @@ def serve(
         size: height and width of the images.
         batch: of `one_batch`, to train on it alone; None to train on image files.
     """
-    run_ops_in_turn()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         dataset, proposals = workload(Path(folder), [size] * IMAGES)

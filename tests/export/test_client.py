@@ -175,7 +175,7 @@ def test_a_refused_request_and_the_next(server, served, photo, tmp_path):
         ) as e:
             asking.detect(bad, BOXES)
         assert "\n" not in str(e.value)
-        with pytest.raises(InputError, match=r"proposals\[0,? 1\].*inverted"):
+        with pytest.raises(InputError, match=r"proposals\[0, 1\].*inverted"):
             asking.detect(photo, [[1, 2, 3, 4], [9, 9, 3, 3]])
         assert len(asking.detect(photo, BOXES)) > 0
 

@@ -111,7 +111,7 @@ class Validation(keras.callbacks.Callback):
             )
 
     def begin(self, step: int) -> None:
-        """Get ready to train from `step` on, of the model that this callback was given.
+        """Get ready for training from `step` on.
 
         Validations that will be done again are forgotten; the one of `step` is made if a signal
         kept it from being made.

@@ -296,7 +296,5 @@ def _heads(model):
 def _traced(function, *arguments):
     """A function without arguments that runs a graph of `function` on these tensors."""
     specs = [tf.TensorSpec(x.shape, x.dtype) for x in arguments]
-    concrete = tf.function(
-        function, input_signature=specs, autograph=False
-    ).get_concrete_function()
+    concrete = tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
     return lambda: concrete(*arguments)

@@ -38,7 +38,7 @@ class Interrupts:
         self._restore()
         self.received = signal.Signals(number)
         # Not print: the signal may have come in the middle of one.
-        os.write(2, b"\nfinishing the mini-batch and saving; a second signal stops at once\n")
+        os.write(2, b"\nending this step or validation and saving; a second signal stops at once\n")
 
     def _restore(self):
         while self._previous:

@@ -23,13 +23,18 @@ def default_precision() -> str:
         details = tf.config.experimental.get_device_details(gpus[0])
         has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
     else:
-        try:
-            with open("/proc/cpuinfo") as file:
-                flags = file.read()
-        except FileNotFoundError:  # not Linux: no word from the processor
-            flags = ""
-        has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
+        has_bfloat16 = processor_has_bfloat16()
     return "mixed_bfloat16" if has_bfloat16 else "float32"
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+    except FileNotFoundError:  # not Linux: no word from the processor
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,10 @@ def _fit(
     validate_every: int,
     metric: str,
 ) -> None:
-    """Take the steps that the model has not done yet; arguments and errors are those of `train`."""
+    """Take the steps that the model has not done yet, and make the validation that is missing.
+
+    Arguments and errors are those of `train`.
+    """
     start = int(model.optimizer.iterations.numpy())
     log = Log(run / "log.csv")
     log.forget_after(start)
@@ -224,9 +227,8 @@ def _fit(
             _explain(error, done, records)
             raise
     step = int(model.optimizer.iterations.numpy())
-    interrupts.check(
-        f"step {step} of {settings.steps} is saved in {run}, the same command with --resume goes on"
-    )
+    saved = f"step {step} of {settings.steps} is saved in {run}" if step else "nothing is done yet"
+    interrupts.check(f"{saved}, the same command with --resume goes on")
 
 
 def _explain(error: tf.errors.OpError, step: int, records) -> None:

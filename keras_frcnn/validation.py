@@ -59,9 +59,9 @@ class Validation(keras.callbacks.Callback):
     RUN/best.keras       the model of the highest mAP so far, the first of equals
     RUN/best.json        its step, mAP and AP, on which data and by which metric
 
-    A signal ends a validation at once, without a row; `begin` makes it when the run is resumed.
-    Checkpoints are to be saved after the callbacks of a step: a run that is killed during a
-    validation then resumes before it and does it again.
+    A signal ends a validation after the image at hand, without a row; `begin` makes it when the
+    run is resumed. Checkpoints are to be saved after the callbacks of a step: a run that is killed
+    during a validation then resumes before it and does it again.
 
     Args:
         run: the run directory. A best model that is there already is one to surpass.
@@ -113,8 +113,8 @@ class Validation(keras.callbacks.Callback):
     def begin(self, step: int) -> None:
         """Get ready for training from `step` on.
 
-        Validations that will be done again are forgotten; the one of `step` is made if a signal
-        kept it from being made.
+        Validations that will be done again are forgotten; the one of `step` is made if it is due
+        and missing, because a signal ended it or because the run had no validation before.
         """
         self.log.forget_after(step)
         recall = total_recall(self.proposals, self.dataset)

@@ -84,10 +84,12 @@ def test_every_image_is_as_often_in_every_place():
         assert ((seen - 100) ** 2 / 100).sum() < 52.6
 
 
-@pytest.mark.parametrize("first", [0, 1, 12, 30])
-def test_images_from_any_example_on(first):
-    is_portrait = tf.constant(orientation(7, 5))
-    grouping = {"is_portrait": is_portrait, "images_per_batch": 2}
-    expected = images(12, 5, seed=3, **grouping)[first : first + 30]
-    shown = images_from(first, 3, 12, **grouping).take(30)
+@pytest.mark.parametrize("first", [0, 1, 13, 30])
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_images_from_any_example_on(first, is_grouped):
+    """Of 13 images, so that every other pass begins inside a batch."""
+    is_portrait = tf.constant(orientation(8, 5))
+    grouping = {"is_portrait": is_portrait, "images_per_batch": 2} if is_grouped else {}
+    expected = images(13, 5, seed=3, **grouping)[first : first + 35]
+    shown = images_from(first, 3, 13, **grouping).take(35)
     assert [int(k) for k in shown] == list(expected)

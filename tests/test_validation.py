@@ -237,26 +237,47 @@ def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
     assert [e.step for e in events.Scalars("loss")] == [100, 160]
 
 
-def test_a_signal_in_the_last_validation(dataset, tmp_path, monkeypatch):
-    """The model is saved at once, and the run that is resumed only validates it."""
+def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):
+    """The model is saved at once, and nothing else is done before its validation is made up for."""
     run, proposals = tmp_path / "run", random_proposals(dataset)
     watched = {"validation": (dataset, proposals), "validate_every": 10, "checkpoint_every": 100}
 
-    def read_and_be_stopped(path, orientation):
-        read.append(path)
-        if len(read) == len(dataset.images) + 2:  # the second image of the second validation
-            signal.raise_signal(signal.SIGTERM)
-        return read_image(path, orientation)
+    def go(stop_at, resume=True):
+        """Train, and send a signal when image number `stop_at` of all validations is read."""
 
-    read = []
-    with monkeypatch.context() as patch:
-        patch.setattr("keras_frcnn.validation.read_image", read_and_be_stopped)
-        with pytest.raises(Interrupted, match="step 20 of 20 is saved"):
-            train(run, dataset, proposals, tiny_settings(steps=20), **watched)
-    assert [row["step"] for row in rows(run)] == ["10"]
-    assert [checkpoint_step(path) for path in checkpoint_paths(run)] == [20]
-    train(run, dataset, proposals, tiny_settings(steps=20), resume=True, **watched)
-    assert [row["step"] for row in rows(run)] == ["10", "20"]
+        def read(path, orientation):
+            seen.append(path)
+            if len(seen) == stop_at:
+                signal.raise_signal(signal.SIGTERM)
+            return read_image(path, orientation)
+
+        seen = []
+        monkeypatch.setattr("keras_frcnn.validation.read_image", read)
+        train(run, dataset, proposals, tiny_settings(steps=15), resume=resume, **watched)
+        return len(seen)
+
+    def done():
+        steps = [checkpoint_step(path) for path in checkpoint_paths(run)]
+        return steps, [row["step"] for row in rows(run)]
+
+    for resume in (False, True):  # in the validation after step 10, and where it is made up for
+        with pytest.raises(Interrupted, match="step 10 of 15 is saved"):
+            go(2, resume)
+        assert done() == ([10], [])
+    with pytest.raises(Interrupted, match="step 15 of 15 is saved"):
+        go(len(dataset.images) + 2)
+    assert done() == ([10, 15], ["10"])
+    assert go(0) == len(dataset.images)
+    assert done() == ([10, 15], ["10", "15"])
+    assert go(0) == 0  # nothing is missing now
+
+
+def test_a_finished_run_is_validated_when_asked_for(dataset, tmp_path):
+    run, proposals = tmp_path / "run", random_proposals(dataset)
+    train(run, dataset, proposals, tiny_settings(steps=5))
+    validation = (dataset, proposals)
+    train(run, dataset, proposals, tiny_settings(steps=5), resume=True, validation=validation)
+    assert [row["step"] for row in rows(run)] == ["5"] and best(run)["step"] == 5
 
 
 def test_validation_does_not_change_the_training(dataset, tmp_path):

@@ -102,7 +102,7 @@ def measure(
         arguments = (source, compression, image, proposals, folder, precisions)
         with Program(module, threads, *arguments) as writer:
             inputs, distinct = writer.ask("write")
-        peers = _start_peers(folder, inputs, threads)
+        peers = _start_peers(folder, inputs, threads, precisions)
         differences, taken = {}, {}
         try:
             for precision, svd in itertools.product(precisions, (False, True)):
@@ -246,7 +246,9 @@ def main(argv: list[str]) -> int:
 
     from keras_frcnn.export.svd import parse_svd
     from keras_frcnn.runs import load_settings
+    from keras_frcnn.settings import processor_has_bfloat16
 
+    precisions = args.precision or (PRECISIONS if processor_has_bfloat16() else PRECISIONS[:1])
     svd = parse_svd(args.svd)
     if args.run and (trunk := load_settings(Path(args.run)).trunk) != "vgg16":
         raise InputError(f"--run: {args.run} has the trunk {trunk}; the benchmark is of vgg16")
@@ -267,7 +269,7 @@ def main(argv: list[str]) -> int:
         args.threads,
         args.rounds,
         args.rcnn_sample,
-        args.precision or fast_precisions(),
+        list(dict.fromkeys(precisions)),
     )
     height, width = image.shape[:2]
     text = (
@@ -284,17 +286,15 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def fast_precisions() -> list[str]:
-    """Those of `PRECISIONS` that the processor is made for."""
-    from keras_frcnn.settings import default_precision
-
-    return sorted({"float32", default_precision().removeprefix("mixed_")}, key=PRECISIONS.index)
-
-
-def _start_peers(folder: Path, inputs: Inputs, threads: int) -> dict[str, Program]:
-    """The programs of the libraries that are installed."""
+def _start_peers(
+    folder: Path, inputs: Inputs, threads: int, precisions: Sequence[str]
+) -> dict[str, Program]:
+    """The programs of the libraries that are installed and compute in these precisions."""
     programs = {}
     for engine, packages in PEERS.items():
+        steps = [step for precision in precisions for step in peer_steps(engine, precision, False)]
+        if not steps:
+            continue
         missing = [package for package in packages if not find_spec(package)]
         if missing:
             print(
@@ -304,7 +304,7 @@ def _start_peers(folder: Path, inputs: Inputs, threads: int) -> dict[str, Progra
             continue
         module = "keras_frcnn.benchmarks.detect_peers"
         path = folder / ONNX_FILE
-        programs[engine] = Program(module, threads, engine, path, inputs.of_peers())
+        programs[engine] = Program(module, threads, engine, path, inputs.of_peers(), precisions)
     return programs
 
 

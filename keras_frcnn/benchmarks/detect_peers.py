@@ -1,12 +1,12 @@
 """The network of `keras-frcnn bench detect` in ONNX Runtime and OpenVINO, from one ONNX file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 
-from keras_frcnn.benchmarks.detect_steps import ONNX_RUNTIME, PRECISIONS, Step, peer_steps
+from keras_frcnn.benchmarks.detect_steps import ONNX_RUNTIME, Step, peer_steps
 from keras_frcnn.benchmarks.turns import answer_named
 
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -49,11 +49,16 @@ def openvino(
 
 
 def serve(
-    pipe: Connection, threads: int, engine: str, path: Path, feed: Mapping[str, np.ndarray]
+    pipe: Connection,
+    threads: int,
+    engine: str,
+    path: Path,
+    feed: Mapping[str, np.ndarray],
+    precisions: Sequence[str],
 ) -> None:
     """Answer for the steps of one library (`turns.answer_named`)."""
     runs: dict[Step, Callable] = {}
-    for precision in PRECISIONS:
+    for precision in precisions:
         steps = peer_steps(engine, precision, False) + peer_steps(engine, precision, True)
         if not steps:
             continue

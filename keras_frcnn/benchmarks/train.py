@@ -123,7 +123,8 @@ def main(argv: list[str]) -> int:
         from keras_frcnn.settings import default_precision
 
         steps, stages = {}, {}
-        for precision in arguments.precision or sorted({"float32", default_precision()}):
+        precisions = arguments.precision or ["float32", default_precision()]
+        for precision in dict.fromkeys(precisions):
             settings = recipe_settings(precision)
             batch = one_batch(settings, VOC_SIZE)
             programs = our_programs(settings, VOC_SIZE, batch, arguments.threads)

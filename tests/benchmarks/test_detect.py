@@ -286,10 +286,34 @@ def test_stages_and_their_shares():
     assert rows["total without proposals"][:2] == ["6050 ms", "3550 ms"]
 
 
-def test_stages_of_one_precision():
-    times = {s: t for s, t in made_up_times().items() if s.precision == "float32"}
-    assert format_stages(times, 1.0).splitlines()[0] == "| stage | float32 | float32, SVD |"
-    assert "bfloat16" not in format_aims(times) + format_programs(times)
+@pytest.mark.parametrize("precision", names.PRECISIONS)
+def test_tables_of_one_precision(precision):
+    times = {s: t for s, t in made_up_times().items() if s.precision == precision}
+    head = f"| stage | {precision} | {precision}, SVD |"
+    assert format_stages(times, 1.0).splitlines()[0] == head
+    rows = [line.split(" | ") for line in format_aims(times).splitlines()[2:]]
+    assert {row[1] for row in rows} == {precision}
+    assert len(rows) == {"float32": 5, "bfloat16": 2}[precision]
+
+
+@pytest.mark.parametrize(
+    "has_bfloat16, options, expected",
+    [
+        (True, [], ["float32", "bfloat16"]),
+        (False, [], ["float32"]),
+        (False, ["--precision", "bfloat16"], ["bfloat16"]),
+        (True, ["--precision", "float32", "--precision", "float32"], ["float32"]),
+    ],
+)
+def test_precisions_that_are_measured(monkeypatch, has_bfloat16, options, expected):
+    def measure(*arguments):
+        raise InputError(",".join(arguments[-1]))
+
+    monkeypatch.setattr("keras_frcnn.settings.processor_has_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr(detect, "_search", lambda image, threads: (1.0, np.zeros((0, 4))))
+    monkeypatch.setattr(detect, "measure", measure)
+    with pytest.raises(InputError, match=f"^{','.join(expected)}$"):
+        detect.main(options)
 
 
 def test_every_program_has_a_row():

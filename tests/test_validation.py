@@ -257,7 +257,7 @@ def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):
         return len(seen)
 
     def done():
-        steps = [checkpoint_step(path) for path in checkpoint_paths(run)]
+        steps = sorted(checkpoint_step(path) for path in checkpoint_paths(run))
         return steps, [row["step"] for row in rows(run)]
 
     for resume in (False, True):  # in the validation after step 10, and where it is made up for

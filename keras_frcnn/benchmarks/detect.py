@@ -292,8 +292,7 @@ def _start_peers(
     """The programs of the libraries that are installed and compute in these precisions."""
     programs = {}
     for engine, packages in PEERS.items():
-        steps = [step for precision in precisions for step in peer_steps(engine, precision, False)]
-        if not steps:
+        if not any(peer_steps(engine, precision, False) for precision in precisions):
             continue
         missing = [package for package in packages if not find_spec(package)]
         if missing:

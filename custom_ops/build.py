@@ -24,9 +24,9 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops import cuda
 from keras_frcnn.custom_ops.compiler import find_compiler
-from keras_frcnn.paths import cache_dir
+from keras_frcnn.files import cache_dir
 
-SOURCE_DIR = Path(__file__).resolve().parent
+SOURCE_DIR = Path(__file__).resolve().parent / "kernels"
 X86 = ("x86_64", "AMD64")
 
 # The kernels are compiled for each instruction set and chosen at run time, so a library works on
@@ -128,15 +128,17 @@ def instruction_set(library: Path) -> str:
 
 
 def _compile(compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, failure: Path) -> Path:
+    includes = cuda.include_flags(SOURCE_DIR)
+
     def compile_one(source):
         target = work / (source.name + ".o")
         if source.suffix == ".cu":
-            _run([*nvcc.command(compiler), "-c", str(source), "-o", str(target)])
+            _run([*nvcc.command(compiler), *includes, "-c", str(source), "-o", str(target)])
             return str(target)
         flags = COMMON_FLAGS + KERNEL_FLAGS.get(source.name, [])
         if source.name in TENSORFLOW_SOURCES:
             flags += _tensorflow_flags()
-        _run([*compiler, *flags, "-c", str(source), "-o", str(target)])
+        _run([*compiler, *flags, *includes, "-c", str(source), "-o", str(target)])
         return str(target)
 
     def compile_all(sources):
@@ -173,7 +175,7 @@ def _run(command: list[str]) -> None:
 def _sources() -> list[Path]:
     """Headers and sources for this machine's processor, in a fixed order."""
     sources = sorted(
-        path for suffix in ("h", "cc", "cu") for path in SOURCE_DIR.glob("*." + suffix)
+        path for suffix in ("h", "cc", "cu") for path in SOURCE_DIR.rglob("*." + suffix)
     )
     if platform.machine() in X86:
         return sources

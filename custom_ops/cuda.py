@@ -14,7 +14,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent / "roi_pool_cuda.cu"
+KERNELS = Path(__file__).resolve().parent / "kernels"
+SOURCE = KERNELS / "cuda" / "roi_pool_cuda.cu"
 ARCHITECTURES_VARIABLE = "KERAS_FRCNN_CUDA_ARCHITECTURES"
 # -fmad=false: a product is rounded before anything is added to it, as on the CPU.
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Wno-deprecated-gpu-targets"]
@@ -92,6 +93,12 @@ def find_nvcc() -> Nvcc:
     return Nvcc(path, version, architectures, _static_runtime(path))
 
 
+def include_flags(kernels: Path) -> list[str]:
+    """What lets the sources in a folder and those below it include each other by their names."""
+    folders = [kernels, *sorted(path for path in kernels.iterdir() if path.is_dir())]
+    return [f"-I{folder}" for folder in folders]
+
+
 def compile_library(library: Path, compiler: list[str], nvcc: Nvcc, flags: tuple[str, ...] = ()):
     """Compile the kernels alone into a shared library with the C interface of roi_pool_cuda.h.
 
@@ -99,7 +106,8 @@ def compile_library(library: Path, compiler: list[str], nvcc: Nvcc, flags: tuple
         CudaUnavailableError: the compiler failed.
     """
     target = library.with_suffix(".o")
-    _output([*nvcc.command(compiler), *flags, "-c", str(SOURCE), "-o", str(target)])
+    command = [*nvcc.command(compiler), *include_flags(KERNELS), *flags]
+    _output([*command, "-c", str(SOURCE), "-o", str(target)])
     _output([*compiler, "-shared", "-o", str(library), str(target), *nvcc.link_flags])
     target.unlink()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
-from keras_frcnn.detections import Detections
+from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.client_rest import RestTransport
 from keras_frcnn.export.retries import with_retries

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 
 
 class TracedDetector(Detector):

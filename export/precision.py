@@ -2,10 +2,8 @@
 
 import keras
 
-from keras_frcnn.trunks import LocalResponseNorm
-
-# What `fast_rcnn` computes in float32 under any policy.
-FLOAT32_LAYERS = ("cls_score", "bbox_deltas", "bbox_per_class", "bbox_pred")
+from keras_frcnn.models.heads import FLOAT32
+from keras_frcnn.models.layers import LocalResponseNorm
 
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:
@@ -20,7 +18,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
 
     def convert(layer):
         config = layer.get_config()
-        stays = layer.name in FLOAT32_LAYERS or isinstance(layer, LocalResponseNorm)
+        stays = layer.name in FLOAT32 or isinstance(layer, LocalResponseNorm)
         config["dtype"] = "float32" if stays else precision
         return type(layer).from_config(config)
 

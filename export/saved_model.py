@@ -21,7 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 import keras_frcnn
 from keras_frcnn.custom_ops import portable_ops
 from keras_frcnn.custom_ops.library import load_library
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
 from keras_frcnn.export.frozen import TracedDetector

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from keras_frcnn import custom_ops
+from keras_frcnn.custom_ops.cuda import KERNELS
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder
 
@@ -36,6 +36,5 @@ def write_serving_files(to: Path) -> None:
 
 def op_sources() -> list[Path]:
     """The C++ sources and headers of RoI pooling on CPUs."""
-    folder = Path(custom_ops.__file__).resolve().parent
-    gpu = {path for pattern in GPU_SOURCES for path in folder.glob(pattern)}
-    return sorted({*folder.glob("*.h"), *folder.glob("*.cc")} - gpu)
+    gpu = {path for pattern in GPU_SOURCES for path in KERNELS.rglob(pattern)}
+    return sorted({*KERNELS.rglob("*.h"), *KERNELS.rglob("*.cc")} - gpu)

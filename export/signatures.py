@@ -33,7 +33,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export import inputs
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, "image_bytes")

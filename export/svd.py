@@ -12,10 +12,9 @@ import numpy as np
 import scipy.linalg
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.heads import FULLY_CONNECTED
 
 BLOCK_ROWS = 2048  # of a kernel, converted to float64 at a time
-
-LAYERS = ("fc6", "fc7")  # of a detector; its other Dense layers are small
 
 
 class Decomposition:
@@ -70,7 +69,7 @@ def compress(
     ranks: Mapping[str, int] | None = None,
     energy: float | None = None,
     latency: float | None = None,
-    layers: Sequence[str] = LAYERS,
+    layers: Sequence[str] = FULLY_CONNECTED,
     decompositions: Mapping[str, Decomposition] | None = None,
 ) -> keras.Model:
     """A copy of `model` in which Dense layers are replaced by two each.
@@ -137,7 +136,9 @@ def compress(
     return compressed
 
 
-def decompose(model: keras.Model, layers: Sequence[str] = LAYERS) -> dict[str, Decomposition]:
+def decompose(
+    model: keras.Model, layers: Sequence[str] = FULLY_CONNECTED
+) -> dict[str, Decomposition]:
     """The decompositions of Dense layers, by name; VGG16's fc6 takes most of a minute."""
     return {
         name: Decomposition(np.asarray(_dense(model, name).kernel.numpy(), np.float32))

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from keras_frcnn.detection import Detector
-from keras_frcnn.preprocessing import scaled_size
+from keras_frcnn.data.preprocessing import scaled_size
+from keras_frcnn.detection.detector import Detector
 
 FILE_NAME = "tf_serving_warmup_requests"  # in assets.extra/, by TensorFlow Serving
 PROPOSALS = 300

@@ -1,5 +1,6 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and where the project keeps what it can make again."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,3 +32,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content) -> None:
+    """Write a JSON file whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def cache_dir() -> Path:
+    """The cache folder: `$KERAS_FRCNN_CACHE`, else `keras-frcnn` in the user's cache folder."""
+    if override := os.environ.get("KERAS_FRCNN_CACHE"):
+        return Path(override)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras-frcnn"

@@ -11,7 +11,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from keras_frcnn.errors import InputError, did_you_mean
-from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.models.trunks import TRUNKS
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -127,3 +127,20 @@ class Settings:
     def to_dict(self) -> dict:
         """Return plain data for JSON."""
         return dataclasses.asdict(self)
+
+
+def differences(settings: Settings, base: Settings) -> list[str]:
+    """The settings that are not those of `base`: lines as `steps=100 (not 3000)`."""
+    return [
+        f"{f.name}={format_value(new)} (not {format_value(old)})"
+        for f in dataclasses.fields(Settings)
+        if f.name not in ("class_names", "recipe")
+        and (new := getattr(settings, f.name)) != (old := getattr(base, f.name))
+    ]
+
+
+def format_value(value) -> str:
+    """A value as `parse_assignments` reads it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

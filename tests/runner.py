@@ -6,7 +6,7 @@ import pytest
 
 # Each process is forked from one that has imported TensorFlow and done nothing with it.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["keras_frcnn.training", "tests.tiny", "pytest"])
+CONTEXT.set_forkserver_preload(["keras_frcnn.training.fit", "tests.tiny", "pytest"])
 
 EPOCH = 7  # mini-batches: short runs should have epochs as well
 
@@ -39,7 +39,7 @@ def finish(process, steps):
 def _train(connection, cpus, args, kwargs):
     import tensorflow as tf
 
-    from keras_frcnn import training
+    from keras_frcnn.training import fit as training
     from tests.tiny import add_trunk
 
     cpu = tf.config.list_physical_devices("CPU")[0]

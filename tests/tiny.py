@@ -2,8 +2,8 @@
 
 from keras import layers
 
+from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.settings import Settings
-from keras_frcnn.trunks import TRUNKS, Trunk
 from tests.images import colored_rectangles
 
 

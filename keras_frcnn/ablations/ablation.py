@@ -1,6 +1,6 @@
 """An experiment: detectors trained by variants of one recipe, measured and compared.
 
-OUT/<variant>/     a run as any other (`keras_frcnn.runs`), one for each training
+OUT/<variant>/     a run as any other (`keras_frcnn.runs.directory`), one for each training
 OUT/<NAME>.csv     what was measured, a row for each case
 OUT/<NAME>.md      the same as a table, with the settings
 OUT/<NAME>.png     the same as a picture
@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_frcnn import training
-from keras_frcnn.checkpoints import checkpoint_paths
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.files import make_folder, replacing
-from keras_frcnn.overrides import differences
-from keras_frcnn.runs import detector_of, load_settings
-from keras_frcnn.settings import Settings
+from keras_frcnn.runs.checkpoints import checkpoint_paths
+from keras_frcnn.runs.directory import detector_of, load_settings
+from keras_frcnn.settings import Settings, differences
+from keras_frcnn.training import fit as training
 
 RECIPE = "recipe"  # the variant that changes nothing
 

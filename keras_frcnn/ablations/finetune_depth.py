@@ -6,9 +6,9 @@ and all layers. The paper's VGG16 stops at conv2_1, for want of GPU memory.
 """
 
 from keras_frcnn.ablations.ablation import Ablation, Row, Variant
-from keras_frcnn.ablations.charts import bar_chart
 from keras_frcnn.ablations.measure import as_it_is, measure
 from keras_frcnn.errors import InputError
+from keras_frcnn.pictures.charts import bar_chart
 from keras_frcnn.settings import Settings
 
 # By trunk: fc6, the layers after its second and first max pooling, and the first of all.

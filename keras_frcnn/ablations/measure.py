@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from keras_frcnn.ablations.ablation import Split
 from keras_frcnn.data.images import read_image
-from keras_frcnn.detection import Detector, postprocess
-from keras_frcnn.detections import Detections
-from keras_frcnn.evaluation import Evaluation, evaluate
+from keras_frcnn.detection.detections import Detections
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.postprocess import postprocess
+from keras_frcnn.evaluation.voc import Evaluation, evaluate
 
 # From probabilities [1, R, K + 1], deltas [1, R, K, 4] and proposals [1, R, 4] of an image to
 # those that detections are made of.

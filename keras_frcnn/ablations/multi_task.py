@@ -7,9 +7,9 @@ two with it. Stage-wise training without it would be the first again.
 """
 
 from keras_frcnn.ablations.ablation import RECIPE, Ablation, Row, Variant
-from keras_frcnn.ablations.charts import bar_chart
 from keras_frcnn.ablations.measure import as_it_is, measure, without_box_regression
 from keras_frcnn.errors import InputError
+from keras_frcnn.pictures.charts import bar_chart
 from keras_frcnn.settings import Settings
 
 WITHOUT, WITH = {"no": without_box_regression}, {"yes": as_it_is}

@@ -9,8 +9,8 @@ rise with their number, mAP need not.
 """
 
 from keras_frcnn.ablations.ablation import RECIPE, Ablation, Row, Variant
-from keras_frcnn.ablations.charts import line_chart
 from keras_frcnn.ablations.measure import first_proposals, measure
+from keras_frcnn.pictures.charts import line_chart
 from keras_frcnn.proposals.recall import average_recall
 
 COUNTS = (100, 200, 300, 500, 700, 1000, 1500, 2000)

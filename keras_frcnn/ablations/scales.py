@@ -6,10 +6,10 @@ is nearest to 224 x 224 pixels. The time is that of the network for an image in 
 """
 
 from keras_frcnn.ablations.ablation import RECIPE, Ablation, Row, Variant
-from keras_frcnn.ablations.charts import bar_chart
 from keras_frcnn.ablations.measure import as_it_is, measure
+from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
-from keras_frcnn.multiscale import MultiScaleDetector
+from keras_frcnn.pictures.charts import bar_chart
 from keras_frcnn.settings import Settings
 
 # Shorter sides for a recipe of 600, the longer at most twice the recipe's.

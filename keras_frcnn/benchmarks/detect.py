@@ -40,7 +40,7 @@ from keras_frcnn.benchmarks.detect_tables import (
     format_stages,
     scale_up,
 )
-from keras_frcnn.benchmarks.roi_pool import (
+from keras_frcnn.benchmarks.roi_pool_workload import (
     POOL_SIZE,
     SPATIAL_SCALE,
     processor_name,
@@ -245,7 +245,7 @@ def main(argv: list[str]) -> int:
     import tensorflow as tf
 
     from keras_frcnn.export.svd import parse_svd
-    from keras_frcnn.runs import load_settings
+    from keras_frcnn.runs.directory import load_settings
     from keras_frcnn.settings import processor_has_bfloat16
 
     precisions = args.precision or (PRECISIONS if processor_has_bfloat16() else PRECISIONS[:1])

@@ -19,15 +19,17 @@ from keras_frcnn.benchmarks.detect_steps import (
     Inputs,
     Source,
 )
-from keras_frcnn.detection import Detector, distinct_rois, postprocess
+from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.saved_model import OP_NAMESPACE, export_saved_model
 from keras_frcnn.export.svd import compress
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.preprocessing import box_scale, scale_image, scaled_size
-from keras_frcnn.runs import load_detector
-from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.heads import REGION_LAYER
+from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.runs.directory import load_detector
 
 # In a trained detector most proposals are background; with random weights none would be, and
 # suppression would have 40000 boxes to sort. With this bias few pass the threshold.
@@ -60,8 +62,8 @@ def make_inputs(detector: Detector, image: np.ndarray, proposals: np.ndarray) ->
 
 def count_distinct(detector: Detector, inputs: Inputs) -> int:
     """How many of the RoIs are left when those that pool the same cells are taken together."""
-    scale = detector.model.get_layer("roi_pool").spatial_scale
-    return distinct_rois(tf.constant(inputs.rois[None]), scale)[0].shape[1]
+    pool = detector.model.get_layer(REGION_LAYER)
+    return pool.distinct_rois(tf.constant(inputs.rois[None]))[0].shape[1]
 
 
 def write_models(
@@ -112,7 +114,7 @@ def write_parts(detector: Detector, precision: str, path: Path) -> None:
     proposals of the scaled image and runs the same network on each.
     """
     model = with_precision(detector.model, precision)
-    pool = model.get_layer("roi_pool")
+    pool = model.get_layer(REGION_LAYER)
     features, _ = pool.input
     traced = TracedDetector(detector, model)
     # The same conversion of weights to constants as in the export, for the trunk by itself.
@@ -130,7 +132,7 @@ def write_parts(detector: Detector, precision: str, path: Path) -> None:
     def prepare(image, proposals):
         size = tf.shape(image)[1:3]
         scaled = scaled_size(size, detector.min_side, detector.max_side)
-        distinct, index = distinct_rois(proposals * box_scale(size, scaled), pool.spatial_scale)
+        distinct, index = pool.distinct_rois(proposals * box_scale(size, scaled))
         images = scale_image(image, scaled, detector.pixel_means)
         return {"images": images, "rois": distinct, "index": index}
 

@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from keras_frcnn.convolution import ConvReLU2D
 from keras_frcnn.errors import InputError
-from keras_frcnn.layers import RoIPool
+from keras_frcnn.models.convolution import ConvReLU2D
+from keras_frcnn.models.heads import FULLY_CONNECTED, REGION_LAYER
+from keras_frcnn.models.layers import RoIPool
 
 OPSET, IR_VERSION = 17, 8  # what ONNX Runtime and OpenVINO have both known for years
 
@@ -26,7 +27,7 @@ def write_onnx(model: keras.Model, path: Path, size: tuple[int, int], num_rois: 
     multiplied into the kernel: whatever a library can prepare for them, it may.
 
     Args:
-        model: as `keras_frcnn.model.fast_rcnn` builds it.
+        model: as `keras_frcnn.models.fast_rcnn.fast_rcnn` builds it.
         size: H, W.
         num_rois: R.
 
@@ -35,7 +36,7 @@ def write_onnx(model: keras.Model, path: Path, size: tuple[int, int], num_rois: 
             pooling or a rescaling.
     """
     graph = _Graph()
-    roi_pool = model.get_layer("roi_pool")
+    roi_pool = model.get_layer(REGION_LAYER)
     graph.value = "images"
     for layer in model.layers:
         if layer is roi_pool:
@@ -43,7 +44,7 @@ def write_onnx(model: keras.Model, path: Path, size: tuple[int, int], num_rois: 
         if not isinstance(layer, keras.layers.InputLayer):
             _add_trunk_layer(graph, layer)
     _add_roi_pool(graph, roi_pool)
-    for name in ("fc6", "fc7"):
+    for name in FULLY_CONNECTED:
         kernel, bias = model.get_layer(name).get_weights()
         if name == "fc6":
             kernel = _rows_by_channel(kernel, roi_pool.pool_size)

@@ -8,18 +8,22 @@ import argparse
 import contextlib
 import gc
 import os
-import platform
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-SPATIAL_SCALE = 1 / 16
-POOL_SIZE = 7
-CHANNELS = 512
-# name: images, pixels of a padded image, RoIs in all
-WORKLOADS = {"detection": (1, (600, 1000), 2000), "training": (2, (600, 800), 128)}
+from keras_frcnn.benchmarks.roi_pool_workload import (
+    CHANNELS,
+    POOL_SIZE,
+    SPATIAL_SCALE,
+    WORKLOADS,
+    cells_along,
+    processor_name,
+    selective_search_like_rois,
+)
+
 COLUMNS = [
     "workload",
     "implementation",
@@ -31,28 +35,6 @@ COLUMNS = [
     "ONNX Runtime / forward",
     "share of memory bandwidth",
 ]
-
-
-def selective_search_like_rois(count: int, n: int, height: int, width: int) -> np.ndarray:
-    """RoIs [K, 5] with the sizes of fast selective search on VOC photographs scaled to 600 pixels.
-
-    Log-normal, fitted to 9133 boxes of eight photographs: median 123 x 107 pixels, standard
-    deviations 0.76 and 0.71 of the logarithms, correlation 0.51, at least 32 pixels. Positions are
-    uniform.
-    """
-    rng = np.random.default_rng(0)
-    log_size = rng.multivariate_normal(
-        [4.81, 4.67], [[0.76**2, 0.51 * 0.76 * 0.71], [0.51 * 0.76 * 0.71, 0.71**2]], count
-    )
-    size = np.clip(np.exp(log_size), 32, [width, height])
-    corner = rng.uniform(size=(count, 2)) * ([width, height] - size)
-    image = rng.integers(0, n, (count, 1))
-    return np.concatenate([image, corner, corner + size], axis=1).astype(np.float32)
-
-
-def cells_along(pixels):
-    """Cells of VGG16's conv5_3 along a side: four poolings that round down."""
-    return pixels // 16 + (pixels % 16 > 7)
 
 
 def max_roi_pool_session(pooled_height, pooled_width, spatial_scale, threads=0):
@@ -146,15 +128,6 @@ def format_table(rows: list[dict], bandwidth: float) -> str:
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def processor_name() -> str:
-    """The processor as its maker calls it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else []:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def main(argv: list[str]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frcnn.benchmarks import roi_pool as cpu
+from keras_frcnn.benchmarks import roi_pool_workload as cpu
 from keras_frcnn.custom_ops import cuda, cuda_kernels
 from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases, same_bits
 from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler

@@ -21,23 +21,24 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_frcnn import data
-from keras_frcnn.ablations.charts import line_chart
 from keras_frcnn.benchmarks.detect_models import build_detector, make_inputs
 from keras_frcnn.benchmarks.detect_steps import PRECISIONS, Inputs, Source
 from keras_frcnn.benchmarks.detect_tables import markdown
-from keras_frcnn.benchmarks.roi_pool import processor_name, selective_search_like_rois
+from keras_frcnn.benchmarks.roi_pool_workload import processor_name, selective_search_like_rois
 from keras_frcnn.benchmarks.train_workload import photograph
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation import METRICS
+from keras_frcnn.evaluation.evaluate import evaluate_detector
+from keras_frcnn.evaluation.voc import METRICS
 from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
-from keras_frcnn.export.svd import LAYERS, Decomposition, choose_ranks, compress, decompose
+from keras_frcnn.export.svd import Decomposition, choose_ranks, compress, decompose
 from keras_frcnn.files import replacing
+from keras_frcnn.models.heads import FULLY_CONNECTED, REGION_LAYER
+from keras_frcnn.pictures.charts import line_chart
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.recipes import recipe_of
-from keras_frcnn.runs import load_settings
-from keras_frcnn.validation import evaluate_detector
+from keras_frcnn.runs.directory import load_settings
 
 SIZE = (600, 1000)
 PAPER = {"fc6": 1024, "fc7": 256}
@@ -99,7 +100,7 @@ class Variants:
         inputs: Inputs,
     ):
         model = with_precision(detector.model, precision)
-        pool = model.get_layer("roi_pool")
+        pool = model.get_layer(REGION_LAYER)
         trunk_model = keras.Model(model.input, {"features": pool.input[0]})
         trunk = TracedDetector(detector, trunk_model)
         images, rois = tf.constant(inputs.scaled), tf.constant(inputs.rois[None])
@@ -166,7 +167,7 @@ def format_table(rows: Sequence[Row]) -> str:
         lines.append(
             [
                 row.name,
-                *(str(row.ranks.get(layer, "full")) for layer in LAYERS),
+                *(str(row.ranks.get(layer, "full")) for layer in FULLY_CONNECTED),
                 f"{row.parameters / 1e6:.1f}",
                 f"{row.bytes / 1e6:.0f}",
                 f"{1e3 * row.heads:.1f}",
@@ -181,7 +182,7 @@ def format_table(rows: Sequence[Row]) -> str:
 def draw(rows: Sequence[Row]) -> Image.Image:
     """Latency, and mAP where it is known, over the rank of each layer."""
     charts = []
-    for layer, other in (LAYERS, LAYERS[::-1]):
+    for layer, other in (FULLY_CONNECTED, FULLY_CONNECTED[::-1]):
         swept = [
             row
             for row in rows
@@ -216,10 +217,10 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """A line for each row."""
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        names = ["svd", *LAYERS, "parameters", "bytes", "heads ms", "network ms", "mAP"]
+        names = ["svd", *FULLY_CONNECTED, "parameters", "bytes", "heads ms", "network ms", "mAP"]
         writer.writerow(names)
         for row in rows:
-            ranks = [row.ranks.get(layer, "") for layer in LAYERS]
+            ranks = [row.ranks.get(layer, "") for layer in FULLY_CONNECTED]
             times = [f"{1e3 * row.heads:.3f}", f"{1e3 * row.network:.3f}"]
             mean_ap = "" if np.isnan(row.mean_ap) else f"{row.mean_ap:.6f}"
             writer.writerow([row.name, *ranks, row.parameters, row.bytes, *times, mean_ap])
@@ -289,7 +290,7 @@ def _evaluate(rows, detector, decompositions, args):
 
 def _heads(model):
     """A copy of all that follows RoI pooling, in float32."""
-    heads = keras.Model(model.get_layer("roi_pool").output, model.output)
+    heads = keras.Model(model.get_layer(REGION_LAYER).output, model.output)
     return with_precision(heads, "float32")
 
 

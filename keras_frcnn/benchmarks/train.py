@@ -14,7 +14,7 @@ import statistics
 from importlib.util import find_spec
 from pathlib import Path
 
-from keras_frcnn.benchmarks.roi_pool import processor_name
+from keras_frcnn.benchmarks.roi_pool_workload import processor_name
 from keras_frcnn.benchmarks.turns import STAGES, STEP, Program
 from keras_frcnn.files import replacing
 

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.benchmarks.train_stages import read_profile, stage_seconds
 from keras_frcnn.benchmarks.train_workload import workload
 from keras_frcnn.benchmarks.turns import STAGES, STEP, Stopwatch
 from keras_frcnn.data.dataset import Dataset
-from keras_frcnn.pipeline import training_dataset
+from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.recipes import load_recipe
 from keras_frcnn.settings import Settings
-from keras_frcnn.training import build_and_compile
-from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.training.fit import build_and_compile
 
 IMAGES = 32
 

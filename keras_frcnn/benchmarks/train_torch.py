@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from keras_frcnn.benchmarks.turns import answer_steps
 
-PIXEL_STD = 58.0  # that of keras_frcnn.model, which would bring TensorFlow into this process
+PIXEL_STD = 58.0  # that of models.fast_rcnn, which would bring TensorFlow into this process
 # Filters of the 3 x 3 convolutions of VGG16's blocks; max pooling stands between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FROZEN_BLOCKS = 2  # as the recipe freezes them
@@ -63,7 +63,7 @@ class RoIPool(torch.autograd.Function):
 
 
 class FastRCNN(nn.Module):
-    """VGG16 Fast R-CNN with the layers of `keras_frcnn.model.fast_rcnn`, by the same names.
+    """VGG16 Fast R-CNN with the layers of `models.fast_rcnn.fast_rcnn`, by the same names.
 
     Call it with `images` [N, 3, H, W] and `rois` [N, R, 4]; it returns logits [N, R, K + 1] and
     deltas [N, R, K, 4], both float32. `bbox_mean` and `bbox_std` are 0 and 1.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from keras_frcnn.benchmarks.roi_pool import selective_search_like_rois
+from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 
 NUM_CLASSES = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from keras_frcnn.paths import cache_dir
+from keras_frcnn.files import cache_dir
 
 
 class WrittenObject(NamedTuple):

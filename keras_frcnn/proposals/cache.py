@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
-from keras_frcnn.paths import cache_dir
+from keras_frcnn.files import cache_dir
 
 _APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
 _FORMAT = 1

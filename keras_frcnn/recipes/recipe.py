@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation import METRICS
+from keras_frcnn.evaluation.voc import METRICS
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.settings import Settings
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from keras_frcnn.ablations import ABLATIONS, load_ablation
 from keras_frcnn.ablations.ablation import Split, format_markdown, plan, run_ablation
-from keras_frcnn.checkpoints import checkpoint_path
 from keras_frcnn.errors import InputError, Interrupted
-from keras_frcnn.runs import load_checkpoint, load_settings
+from keras_frcnn.runs.checkpoints import checkpoint_path
+from keras_frcnn.runs.directory import load_checkpoint, load_settings
 from keras_frcnn.settings import Settings
 from tests.images import colored_rectangles, random_proposals
 
@@ -125,7 +125,7 @@ def test_an_interruption_says_how_to_go_on(split, tmp_path, monkeypatch):
     def stop(*args):
         raise Interrupted(signal.SIGTERM, "with --resume")
 
-    monkeypatch.setattr("keras_frcnn.training.train", stop)
+    monkeypatch.setattr("keras_frcnn.training.fit.train", stop)
     with pytest.raises(Interrupted, match="recipe is not finished; the same command") as caught:
         run_ablation(load_ablation("proposals"), tmp_path, SETTINGS, split, split, "area")
     assert caught.value.number == signal.SIGTERM

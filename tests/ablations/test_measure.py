@@ -13,9 +13,9 @@ from keras_frcnn.ablations.measure import (
     measure,
     without_box_regression,
 )
-from keras_frcnn.detection import Detector
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.validation import evaluate_detector
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.evaluation.evaluate import evaluate_detector
+from keras_frcnn.models.fast_rcnn import fast_rcnn
 from tests.images import colored_rectangles, random_proposals
 
 COUNT = 60

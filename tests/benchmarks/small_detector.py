@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_frcnn.benchmarks.roi_pool import selective_search_like_rois
-from keras_frcnn.convolution import ConvReLU2D
-from keras_frcnn.detection import Detector
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.trunks import Trunk
+from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.models.convolution import ConvReLU2D
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.trunks import Trunk
 
 K, PROPOSALS = 3, 40
 MEANS = (103.939, 116.779, 123.68)

@@ -12,7 +12,7 @@ from keras_frcnn.benchmarks.turns import OUTPUT, STEP, answer_named
 from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.svd import compress
-from keras_frcnn.model import fast_rcnn
+from keras_frcnn.models.fast_rcnn import fast_rcnn
 from tests.benchmarks.small_detector import K, image_and_proposals, small_detector
 
 BUILDS = [(precision, svd) for precision in names.PRECISIONS for svd in (False, True)]

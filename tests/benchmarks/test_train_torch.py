@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_frcnn.benchmarks import train
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
-from keras_frcnn.model import fast_rcnn
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra 'bench'")
 train_torch = pytest.importorskip("keras_frcnn.benchmarks.train_torch")

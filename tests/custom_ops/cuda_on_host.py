@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn.custom_ops.cuda import KERNELS, include_flags
 from keras_frcnn.custom_ops.cuda_kernels import CudaKernels
 
-CUSTOM_OPS = Path(__file__).parents[2] / "custom_ops"
 FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fPIC"]
 
 
@@ -20,7 +20,15 @@ def host_kernels() -> CudaKernels:
     source = Path(__file__).with_suffix(".cc")
     with tempfile.TemporaryDirectory() as work:
         library = Path(work, "cuda_on_host.so")
-        command = ["c++", *FLAGS, "-shared", f"-I{CUSTOM_OPS}", str(source), "-o", str(library)]
+        command = [
+            "c++",
+            *FLAGS,
+            "-shared",
+            *include_flags(KERNELS),
+            str(source),
+            "-o",
+            str(library),
+        ]
         subprocess.run(command, check=True)
         kernels = CudaKernels(library)
     kernels.library.LimitBlocks.argtypes = [ctypes.c_int64]

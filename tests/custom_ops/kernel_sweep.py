@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases
+from keras_frcnn.custom_ops.cuda import KERNELS, include_flags
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
 
-CUSTOM_OPS = Path(__file__).parents[2] / "custom_ops"
 SANITIZERS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 
@@ -47,7 +47,7 @@ def compile_sweep(compiler: list[str], flags: list[str], target: Path) -> None:
     """Compile the kernels and the program that runs them; raises where the compiler fails."""
     machine = subprocess.run([*compiler, "-dumpmachine"], capture_output=True, text=True).stdout
     flags = [*flags, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
-    flags += ["-ffp-contract=off", f"-I{CUSTOM_OPS}"]
+    flags += ["-ffp-contract=off", *include_flags(KERNELS)]
     per_file = {
         "roi_pool_bins.cc": [],
         "roi_pool_cpu.cc": [],
@@ -60,7 +60,7 @@ def compile_sweep(compiler: list[str], flags: list[str], target: Path) -> None:
     objects = []
     for name, extra in per_file.items():
         objects.append(str(target.with_name(name + ".o")))
-        source = str(CUSTOM_OPS / name)
+        (source,) = map(str, KERNELS.rglob(name))
         subprocess.run([*compiler, *flags, *extra, "-c", source, "-o", objects[-1]], check=True)
     main = str(Path(__file__).with_suffix(".cc"))
     subprocess.run([*compiler, *flags, main, *objects, "-o", str(target)], check=True)

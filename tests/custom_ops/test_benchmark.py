@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from keras_frcnn.benchmarks.roi_pool import selective_search_like_rois
+from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
 
 SMALL = """
 import sys

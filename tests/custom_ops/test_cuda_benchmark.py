@@ -57,7 +57,7 @@ def test_table():
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["tensorflow"] = None
-from keras_frcnn.cli import main
+from keras_frcnn.cli.__main__ import main
 sys.exit(main(["bench", "roi-pool", "--standalone"]))
 """
 

@@ -188,7 +188,7 @@ def test_the_command_reports_a_failed_self_test():
 NO_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = None
-import keras_frcnn.cli
+import keras_frcnn.cli.__main__
 import keras_frcnn.benchmarks.roi_pool_cuda
 """
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops import roi_pool, roi_pyramid_pool
 from keras_frcnn.custom_ops.cases import random_features, random_rois, same_bits
-from keras_frcnn.layers import RoIPool
+from keras_frcnn.models.layers import RoIPool
 from tests.custom_ops.roi_pool_op_tester import RoIPoolOpTester
 
 if not tf.config.list_physical_devices("GPU"):

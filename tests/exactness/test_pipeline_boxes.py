@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.data.dataset import Dataset, ImageRecord
-from keras_frcnn.pipeline import training_dataset
 from tests.exactness import formulas
 
 NO_MEANS = (0.0, 0.0, 0.0)

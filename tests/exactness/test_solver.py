@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.callbacks import StepDecay
-from keras_frcnn.optimizer import SGD
+from keras_frcnn.training.callbacks import StepDecay
+from keras_frcnn.training.optimizer import SGD
 from tests.exactness import formulas
 
 RATE, DROPS, WARMUP = 0.02, (5, 8), 3

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from keras_frcnn.batches.target_statistics import target_statistics
 from keras_frcnn.data.dataset import Dataset, ImageRecord
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.targets import target_statistics
+from keras_frcnn.models.fast_rcnn import fast_rcnn
 from tests.exactness import formulas
 from tests.exactness.test_sampler import integer_boxes
 

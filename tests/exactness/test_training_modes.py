@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.optimizer import SGD
-from keras_frcnn.trunks import TRUNKS
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.training.optimizer import SGD
 from tests.exactness import tiny
 
 FROZEN_IN_THE_PAPER = {f"block{b}_conv{i}" for b in (1, 2) for i in (1, 2)}  # conv1_1 to conv2_2

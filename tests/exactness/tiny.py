@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from keras_frcnn.losses import BoxRegressionLoss, ClassificationLoss
-from keras_frcnn.model import fast_rcnn
-from keras_frcnn.optimizer import SGD
-from keras_frcnn.trunks import Trunk
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.trunks import Trunk
+from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.training.optimizer import SGD
 from tests.exactness import numpy_fast_rcnn
 
 CLASSES = 3

@@ -4,9 +4,9 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export.saved_model import export_saved_model
-from keras_frcnn.model import fast_rcnn
+from keras_frcnn.models.fast_rcnn import fast_rcnn
 
 CLASSES = ("cat", "dog", "żółw")
 MEANS = (103.939, 116.779, 123.68)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2
 
-from keras_frcnn.cli import main
+from keras_frcnn.cli.__main__ import main
 from keras_frcnn.data.images import EXIF_ORIENTATION_TAG, open_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import client, retries

@@ -9,7 +9,7 @@ from tests.export.conftest import small_model
 # Nothing but one import: no `custom_objects`, and no code from the file.
 LOAD = """
 import sys, keras
-import keras_frcnn.model
+import keras_frcnn.models.fast_rcnn
 model = keras.saving.load_model(sys.argv[1], safe_mode=True)
 given = dict(__import__("numpy").load(sys.argv[2]))
 __import__("numpy").savez(sys.argv[3], **{k: v.numpy() for k, v in model(given).items()})

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_frcnn
-from keras_frcnn.detection import Detector
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.saved_model import (
     check_portable,
@@ -17,7 +17,7 @@ from keras_frcnn.export.saved_model import (
     fingerprint,
     used_ops,
 )
-from keras_frcnn.model import fast_rcnn
+from keras_frcnn.models.fast_rcnn import fast_rcnn
 from tests.export.conftest import CLASSES, MEANS, small_model
 from tests.export.requests import encoded, padded, photograph, proposals_in
 

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from keras_frcnn.cli import main
+from keras_frcnn.cli.__main__ import main
 from keras_frcnn.custom_ops import build
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.serving_files import SERVING, op_sources, write_serving_files

@@ -1,0 +1,1 @@
+"""From records and proposals to the mini-batches that `fit` takes."""

@@ -1,0 +1,1 @@
+"""The command line `keras-frcnn`: its options, what each command does, and the demo."""

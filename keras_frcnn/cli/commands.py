@@ -1,0 +1,289 @@
+"""What the sub-commands of `keras-frcnn` do; `keras_frcnn.cli.parser` describes their arguments."""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from keras_frcnn import data
+from keras_frcnn.ablations import load_ablation
+from keras_frcnn.ablations.ablation import Split, plan, run_ablation
+from keras_frcnn.cli.overrides import KEYS
+from keras_frcnn.cli.resolve import resolve
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.images import open_image
+from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.evaluate import evaluate_detector, save_metrics
+from keras_frcnn.evaluation.voc import format_table, write_voc_results
+from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.pictures import draw as pictures
+from keras_frcnn.pictures.curves import draw_precision_recall
+from keras_frcnn.proposals.find import find_proposals
+from keras_frcnn.proposals.saved import load_proposals
+from keras_frcnn.proposals.selective_search import SelectiveSearch
+from keras_frcnn.recipes import RECIPES, Recipe, describe_recipe, load_recipe, recipe_of
+from keras_frcnn.runs import directory as runs
+from keras_frcnn.settings import Settings, format_value
+from keras_frcnn.training import fit as training
+
+
+def proposals(args) -> None:
+    """Fill the proposal cache of a data set."""
+    dataset = _load_dataset(args)
+    found = _find(args, dataset)
+    counts = [len(p) for p in found]
+    print(f"{dataset.name}: {len(counts)} images, {np.mean(counts):.0f} proposals an image")
+
+
+def train(args) -> None:
+    """Train a detector in a run directory."""
+    run = Path(args.out)
+    resolved = resolve(args)
+    settings, recipe = resolved.settings, resolved.recipe
+    # Named again, the data set must have the run's classes by itself.
+    class_names = settings.class_names if args.resume and not args.data else None
+    args.data, args.split = settings.data, settings.split or None
+    dataset = _load_dataset(args, class_names)
+    if not args.resume:
+        settings = dataclasses.replace(settings, class_names=dataset.class_names)
+    elif settings.class_names != dataset.class_names:
+        raise InputError(
+            f"{run} was trained on the classes {', '.join(settings.class_names)}; {dataset.name} "
+            f"has {', '.join(dataset.class_names)}"
+        )
+    # Before the search for proposals, which takes a while.
+    training.check_run(run, settings, args.resume)
+    print(resolved.report())
+    validation = _validation(args, settings, recipe)
+    found = _find(args, dataset, recipe)
+    model = training.train(
+        run,
+        dataset,
+        found,
+        settings,
+        args.resume,
+        args.checkpoint_every,
+        validation,
+        args.validate_every,
+        _metric(args.validate_data)
+        if args.validate_data
+        else _metric(settings.data, _of_its_data(recipe, settings)),
+        args.devices,
+    )
+    print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
+
+
+def evaluate(args) -> None:
+    """Print and save per-class AP and mAP of a run on a split; draw its curves."""
+    run = Path(args.run_dir)
+    detector, settings = runs.load_detector(run, args.best)
+    recipe = recipe_of(settings)
+    tested = None if args.data else _of_its_data(recipe, settings)
+    if tested:
+        args.data, args.split = tested.test_data, args.split or tested.test_split
+    elif not args.data:
+        raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
+    dataset = _load_dataset(args, settings.class_names)  # in the order of the run's labels
+    found = _find(args, dataset, recipe)
+    metric = args.metric or _metric(args.data, tested)
+    detections, result = evaluate_detector(detector, dataset, found, metric)
+    print(format_table(result))
+    with replacing(run / "precision_recall.png") as partial:
+        draw_precision_recall(result).save(partial)
+    if args.voc_results:
+        write_voc_results(args.voc_results, detections, dataset)
+    save_metrics(run, dataset, result)
+
+
+def detect(args) -> None:
+    """Draw the detections of image files and list them in detections.json."""
+    detector, settings = runs.load_detector(args.run_dir, args.best)
+    search = _search(args)
+
+    def find(name):
+        image = open_image(name)
+        return image, detector.detect(image, search(image))
+
+    _draw_and_list(args, find, settings.class_names)
+
+
+def client(args) -> None:
+    """As `detect`, by asking a server."""
+    from keras_frcnn.export.client import Client, class_names
+
+    server = Client(args.url, args.timeout, args.retries)
+    names = args.classes and class_names(args.classes)
+    search = _search(args)
+
+    def find(name):
+        image = open_image(name)
+        found = server.detect(name, search(image))
+        if names and found.classes.max(initial=0) > len(names):
+            raise InputError(
+                f"--classes: {len(names)} names, but the server found class {found.classes.max()}"
+            )
+        return image, found
+
+    _draw_and_list(args, find, names)
+
+
+def serving(args) -> None:
+    """Write the files for TensorFlow Serving."""
+    from keras_frcnn.export.serving_files import write_serving_files
+
+    write_serving_files(Path(args.to))
+    print(f"{args.to}: written; docs/serving.md says how to use them")
+
+
+def export(args) -> None:
+    """Write a SavedModel."""
+    from keras_frcnn.export.inputs import MAX_PIXELS
+    from keras_frcnn.export.saved_model import export_saved_model
+    from keras_frcnn.export.svd import parse_svd
+
+    svd = parse_svd(args.svd) if args.svd else None
+    detector, settings = runs.load_detector(args.run_dir, args.best)
+    folder = export_saved_model(
+        detector,
+        settings.class_names,
+        args.to,
+        version=args.version,
+        overwrite=args.overwrite,
+        ops=args.ops,
+        precision=args.precision,
+        svd=svd,
+        max_pixels=MAX_PIXELS if args.max_pixels is None else args.max_pixels,
+        settings=settings.to_dict(),
+    )
+    print(f"exported to {folder}")
+
+
+def recipes(args) -> None:
+    """List the recipes, or show one: its docstring and all its settings."""
+    if args.name is None:
+        width = max(map(len, RECIPES))
+        for name in RECIPES:
+            print(f"{name:{width}}  {describe_recipe(name).splitlines()[0]}")
+        return
+    settings = load_recipe(args.name).settings
+    values = [f"    {key}={format_value(getattr(settings, key))}" for key in KEYS]
+    print("\n".join([describe_recipe(args.name), "\nSettings, as --set takes them:\n", *values]))
+
+
+def demo(args) -> None:
+    """The whole way on generated images."""
+    from keras_frcnn.cli.demo import run_demo
+
+    run_demo(Path(args.out))
+
+
+def ablate(args) -> None:
+    """Train the variants of an experiment of the paper and compare them."""
+    ablation, recipe, out = load_ablation(args.name), load_recipe(args.recipe), Path(args.out)
+    tested = {
+        "data": args.data or recipe.test_data,
+        "split": args.test_split or recipe.test_split,
+    }
+    args.split = args.split or recipe.settings.split or None
+    resolved = resolve(args)
+    args.data = resolved.settings.data
+    train_set = _load_dataset(args)
+    settings = dataclasses.replace(resolved.settings, class_names=train_set.class_names)
+    test_args = argparse.Namespace(**{**vars(args), **tested})
+    test_set = _load_dataset(test_args, settings.class_names)
+    plan(ablation, out, settings)  # before the search for proposals, which takes a while
+    print(resolved.report())
+    run_ablation(
+        ablation,
+        out,
+        settings,
+        Split(train_set, _find(args, train_set, recipe)),
+        Split(test_set, _find(test_args, test_set, recipe)),
+        _metric(settings.data, _of_its_data(recipe, settings)),
+    )
+
+
+def _draw_and_list(args, find, class_names) -> None:
+    """Draw and list what `find(name)`, (image, detections), gives for each image file.
+
+    Without class names a class is called by its number.
+    """
+    out = Path(args.out)
+    make_folder(out)
+    listed = {}
+    taken = {Path(name).resolve() for name in args.images}  # never draw over an original
+    try:
+        for name in args.images:
+            image, found = find(name)
+            names = class_names or [f"class {k + 1}" for k in range(found.classes.max(initial=0))]
+            shown = found.above(args.min_score)
+            target = out / f"{Path(name).stem}.png"
+            while target.resolve() in taken:
+                target = target.with_stem(target.stem + "_")
+            taken.add(target.resolve())
+            with replacing(target) as partial:
+                pictures.draw_detections(image, shown, names).save(partial)
+            listed[name] = found.to_json(names)
+            print(f"{name}: {len(shown)} objects, drawn in {target}")
+    finally:  # also what was found before an image that cannot be read
+        runs.write_json(out / "detections.json", listed)
+
+
+def _load_dataset(args, class_names=None) -> Dataset:
+    if getattr(args, "classes", None):
+        class_names = tuple(name.strip() for name in args.classes.split(","))
+    dataset = data.load(args.data, args.split, class_names, args.data_dir)
+    for line in dataset.warnings:
+        print(f"skipped: {line}", file=sys.stderr)
+    return dataset
+
+
+def _validation(
+    args, settings: Settings, recipe: Recipe | None
+) -> tuple[Dataset, list[np.ndarray]] | None:
+    """The data set to validate with and its proposals, if the user asked for one."""
+    if args.validate is None and args.validate_data is None:
+        if args.validate_proposals is not None:
+            raise InputError("--validate-proposals: also give --validate SPLIT, to validate on it")
+        if args.resume and (Path(args.out) / "validation.csv").exists():
+            print(
+                f"{args.out}: was validated before; give --validate as then, to go on with it",
+                file=sys.stderr,
+            )
+        return None
+    options = {
+        "data": args.validate_data or settings.data,
+        "split": args.validate,
+        "classes": None,
+        "proposals": args.validate_proposals,
+    }
+    args = argparse.Namespace(**{**vars(args), **options})
+    dataset = _load_dataset(args, settings.class_names)
+    return dataset, _find(args, dataset, recipe)
+
+
+def _search(args, recipe: Recipe | None = None) -> SelectiveSearch:
+    """The search the user asked for, else the recipe's."""
+    if args.search or recipe is None:
+        return SelectiveSearch(mode=args.search or "fast")
+    return recipe.search
+
+
+def _of_its_data(recipe: Recipe | None, settings: Settings) -> Recipe | None:
+    """The recipe, if the training is on its own data set: then it knows metric and test data."""
+    return recipe if recipe and settings.data == recipe.settings.data else None
+
+
+def _metric(data: str, recipe: Recipe | None = None) -> str:
+    """The recipe's metric, else that of the challenge of the data set's year."""
+    if recipe:
+        return recipe.metric
+    return "11point" if data.startswith("voc/2007") else "area"
+
+
+def _find(args, dataset: Dataset, recipe: Recipe | None = None) -> list[np.ndarray]:
+    if args.proposals:
+        return load_proposals(args.proposals, dataset)
+    return find_proposals(dataset, _search(args, recipe), processes=args.processes)

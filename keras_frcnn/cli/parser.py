@@ -1,0 +1,220 @@
+"""The sub-commands of `keras-frcnn` and their arguments.
+
+What they do is in `keras_frcnn.cli.commands`, in functions of the same names.
+"""
+
+import argparse
+
+from keras_frcnn import __version__
+from keras_frcnn.cli.serving_options import add_client, add_serving
+from keras_frcnn.cli.training_options import add_training
+
+DATA_HELP = (
+    "data set: a folder in VOC format, a Pascal VOC year from TensorFlow Datasets (voc/2007, "
+    "voc/2012), or shapes (generated)"
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="keras-frcnn", description="Fast R-CNN for TensorFlow and Keras 3."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name, help, example):
+        sub = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"example: {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        return sub
+
+    sub = command("demo", "the whole way on generated images", "keras-frcnn demo --out demo")
+    sub.add_argument("--out", default="demo", help="folder for the run (default: %(default)s)")
+
+    sub = command(
+        "proposals",
+        "find object proposals by selective search and keep them",
+        "keras-frcnn proposals --data photos/ --split trainval",
+    )
+    _add_data(sub)
+    _add_proposals(sub)
+
+    sub = command(
+        "train",
+        "train a detector; finds missing proposals first",
+        "keras-frcnn train --data photos/ --split trainval --out runs/photos",
+    )
+    _add_data(sub, required=False)
+    _add_proposals(sub)
+    add_training(sub)
+
+    sub = command(
+        "recipes",
+        "list the recipes, or show one with its settings, result and time",
+        "keras-frcnn recipes vgg16-voc07",
+    )
+    sub.add_argument("name", metavar="NAME", nargs="?", help="the recipe to show")
+
+    sub = command(
+        "evaluate",
+        "per-class AP and mAP by the rules of Pascal VOC",
+        "keras-frcnn evaluate runs/photos --data photos/ --split test",
+    )
+    _add_run(sub)
+    _add_data(sub, classes=False, required=False)
+    _add_proposals(sub)
+    sub.add_argument(
+        "--metric",
+        choices=("area", "11point"),
+        help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
+        "default: the recipe's, else 11point for voc/2007 and area for others",
+    )
+    sub.add_argument("--voc-results", metavar="DIR", help="also write the devkit's result files")
+
+    sub = command(
+        "detect",
+        "find objects in images and draw them",
+        "keras-frcnn detect runs/photos a.jpg b.png --out found",
+    )
+    _add_run(sub)
+    sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
+    sub.add_argument("--out", required=True, help="folder for pictures and detections.json")
+    sub.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        help="draw detections from this score on (%(default)s)",
+    )
+    _add_proposals(sub, imported=False)
+
+    sub = command(
+        "export",
+        "write a SavedModel that runs without this package",
+        "keras-frcnn export runs/photos --to models/photos",
+    )
+    _add_run(sub)
+    _add_export(sub)
+
+    sub = command(
+        "serving",
+        "write the files that serve an export by TensorFlow Serving (docs/serving.md)",
+        "keras-frcnn serving --to serving",
+    )
+    add_serving(sub)
+
+    sub = command(
+        "client",
+        "find objects in images by asking a server that runs an export",
+        "keras-frcnn client a.jpg b.png --url http://localhost:8501/v1/models/detector",
+    )
+    add_client(sub)
+
+    sub = command(
+        "ablate",
+        "run an experiment of the paper: train variants of a recipe and compare them",
+        "keras-frcnn ablate multi-task --recipe squeezenet-voc07-subset --out runs/multi-task",
+    )
+    _add_ablation(sub)
+
+    sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
+    sub.add_argument("name", choices=("roi-pool", "train", "detect", "svd"), help="what to measure")
+    sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
+    return parser
+
+
+def _add_ablation(sub) -> None:
+    sub.add_argument(
+        "name",
+        metavar="NAME",
+        help="multi-task, scales, proposals (their number) or finetune-depth",
+    )
+    sub.add_argument("--recipe", required=True, help="what to vary: keras-frcnn recipes")
+    sub.add_argument("--out", required=True, help="folder for runs, table and plot")
+    sub.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help="settings of all variants, in place of the recipe's",
+    )  # fmt: skip
+    _add_data(sub, classes=False, required=False)
+    sub.add_argument("--test-split", help="split to test on (the recipe's)")
+    _add_proposals(sub, imported=False)
+    # Of `train`: what is finished is never trained again here, and proposals are searched for.
+    sub.set_defaults(resume=False, proposals=None, processes=None)
+
+
+def _add_run(sub) -> None:
+    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    sub.add_argument(
+        "--best",
+        action="store_true",
+        help="take the model with the highest mAP in validation rather than the newest",
+    )
+
+
+def _add_export(sub) -> None:
+    sub.add_argument("--to", required=True, metavar="DIR", help="the model goes to DIR/VERSION")
+    sub.add_argument(
+        "--version", type=int, metavar="N", help="its version (default: the next that is free)"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace --version if it exists")
+    sub.add_argument(
+        "--ops",
+        choices=("portable", "custom"),
+        default="portable",
+        help="RoI pooling by TensorFlow's built-in ops or by the compiled one, which the server "
+        "must have loaded (%(default)s)",
+    )
+    sub.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 is for processors that multiply it (%(default)s)",
+    )
+    sub.add_argument(
+        "--svd",
+        metavar="SPEC",
+        help="compress Dense layers by truncated SVD: fc6=1024,fc7=256 (ranks), energy=0.9 (share "
+        "to keep) or latency=0.5 (share of multiply-adds)",
+    )
+    sub.add_argument(
+        "--max-pixels", type=int, metavar="N", help="largest image file to accept (50 million)"
+    )
+
+
+def _add_data(sub, classes=True, required=True) -> None:
+    sub.add_argument(
+        "--data",
+        required=required,
+        help=DATA_HELP + ("" if required else "; default: the recipe's"),
+    )
+    sub.add_argument(
+        "--split",
+        help="split, such as trainval or test; unions of TFDS splits are written into --data: "
+        "voc/2007:trainval+voc/2012:trainval",
+    )
+    if classes:
+        sub.add_argument(
+            "--classes", help="class names, separated by commas (default: those of the annotations)"
+        )
+    sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
+
+
+def _add_proposals(sub, imported=True) -> None:
+    sub.add_argument(
+        "--search",
+        choices=("fast", "quality"),
+        help="mode of selective search (the recipe's, else fast)",
+    )
+    if imported:
+        sub.add_argument(
+            "--proposals",
+            metavar="FILE",
+            help="take proposals from a .npz or a .mat of selective search instead",
+        )
+        sub.add_argument(
+            "--processes", type=int, help="processes for the search (default: all cores)"
+        )

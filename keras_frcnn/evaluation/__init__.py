@@ -1,0 +1,1 @@
+"""Average precision of detections, and running a detector over a data set."""

@@ -1,0 +1,58 @@
+"""Running a detector over a data set, and what is kept of its evaluation."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.images import read_image
+from keras_frcnn.detection.detections import Detections
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.evaluation.voc import Evaluation, evaluate
+from keras_frcnn.files import write_json
+
+
+def detect_all(
+    detector: Detector,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    keep_bar: bool = True,
+) -> Iterator[Detections]:
+    """The detections in each image of a data set, with its proposals [P, 4] an image."""
+    for record, image_proposals in tqdm(
+        list(zip(dataset.images, proposals, strict=True)),
+        desc="detecting",
+        unit="image",
+        leave=keep_bar,
+        disable=None,  # where there is no terminal
+    ):
+        yield detector.detect(read_image(record.path, record.orientation), image_proposals)
+
+
+def evaluate_detector(
+    detector: Detector,
+    dataset: Dataset,
+    proposals: Sequence[np.ndarray],
+    metric: str = "area",
+) -> tuple[list[Detections], Evaluation]:
+    """Run a detector over a data set, with its proposals [P, 4] an image, and evaluate it."""
+    detections = list(detect_all(detector, dataset, proposals))
+    return detections, evaluate(detections, dataset, metric)
+
+
+def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
+    """Write `metrics.json`."""
+    content = {
+        "data": dataset.name,
+        "metric": result.metric,
+        "mAP": known(result.mean_ap),
+        "AP": dict(zip(dataset.class_names, map(known, result.ap), strict=True)),
+    }
+    write_json(run / "metrics.json", content)
+
+
+def known(ap: float) -> float | None:
+    """None, null in JSON, for the AP of a class without objects: JSON has no NaN."""
+    return None if np.isnan(ap) else float(ap)

@@ -1,0 +1,1 @@
+"""The networks: trunks, region layers, heads, and the detectors made of them."""

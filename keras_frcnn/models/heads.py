@@ -1,0 +1,81 @@
+"""The heads that read a pooled region (paper figure 1), and the one place that names their layers.
+
+Weights, fine-tuning, gradient norms, export and SVD ask here which layer belongs to which part.
+
+Shape letters: N images, R RoIs an image, K object classes.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+REGION_LAYER = "roi_pool"  # reads the regions of the feature map
+
+# The hidden layers. Pretrained networks may have them; truncated SVD compresses them.
+FULLY_CONNECTED = ("fc6", "fc7")
+# The layers whose weights know the object classes; no weight file has them.
+PREDICTORS = ("cls_score", "bbox_deltas")
+# They compute in float32 under any policy: they are small, and scores and offsets are what the
+# user sees.
+FLOAT32 = (*PREDICTORS, "bbox_per_class", "bbox_pred")
+
+# The parts after any trunk, as `finetune_from` names them, and their layers. The box regressor is
+# last, so that it can be trained alone (stage-wise training, paper section 5.1).
+PARTS = {
+    "fc6": ("fc6",),
+    "fc7": ("fc7",),
+    "cls_score": ("cls_score",),
+    "bbox_pred": ("bbox_deltas",),
+}
+
+
+def part_of(layer: str) -> str:
+    """What a layer belongs to: "fc", "heads" or "trunk"."""
+    if layer in FULLY_CONNECTED:
+        return "fc"
+    return "heads" if layer in PREDICTORS else "trunk"
+
+
+def box_head(x, num_classes: int, fc_units: tuple[int, int], dropout: float, bbox_mean, bbox_std):
+    """fc6 and fc7, then the sibling layers for scores and box offsets.
+
+    Args:
+        x: pooled regions, [N, R, height, width, C].
+        num_classes: K.
+        fc_units: units of fc6 and fc7.
+        dropout: rate after both.
+        bbox_mean, bbox_std: by which the last layer inverts the normalisation of the regression
+            targets (paper section 2.3), [K, 4]; None for 0 and 1.
+
+    Returns:
+        cls_score [N, R, K + 1] logits and bbox_pred [N, R, K, 4] deltas.
+    """
+    # Flattened in row, column, channel order, as Keras's VGG16 does before its `fc1`.
+    x = layers.Reshape((-1, int(np.prod(x.shape[2:]))), name="flatten")(x)
+    for name, units in zip(FULLY_CONNECTED, fc_units, strict=True):
+        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=name)(x)
+        x = layers.Dropout(dropout, name=f"drop_{name}")(x)
+
+    dtype = keras.config.floatx()  # float32, or float64 where that is Keras's
+    cls_score = layers.Dense(
+        num_classes + 1,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype=dtype,
+        name="cls_score",
+    )(x)
+    deltas = layers.Dense(
+        num_classes * 4,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+        dtype=dtype,
+        name="bbox_deltas",
+    )(x)
+    deltas = layers.Reshape((-1, num_classes, 4), dtype=dtype, name="bbox_per_class")(deltas)
+    bbox_pred = layers.Normalization(
+        axis=(-2, -1),
+        mean=np.zeros((num_classes, 4)) if bbox_mean is None else bbox_mean,
+        variance=np.ones((num_classes, 4)) if bbox_std is None else np.square(bbox_std),
+        invert=True,
+        dtype=dtype,
+        name="bbox_pred",
+    )(deltas)
+    return cls_score, bbox_pred

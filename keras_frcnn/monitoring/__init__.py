@@ -1,0 +1,1 @@
+"""Seeing a model train: validation, pictures, gradient norms, logs and progress."""

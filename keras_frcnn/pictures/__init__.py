@@ -1,0 +1,1 @@
+"""Drawings on photographs, and charts."""

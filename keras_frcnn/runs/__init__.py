@@ -1,0 +1,1 @@
+"""Run directories: settings, checkpoints, one training at a time, signals."""

@@ -1,0 +1,112 @@
+"""Run directories: what a training leaves behind and what the other commands read.
+
+RUN/config.json       the settings
+RUN/checkpoints       model and optimizer, the newest few (`keras_frcnn.runs.checkpoints`)
+RUN/log.csv           losses and rate, a row for every 100 mini-batches
+RUN/tensorboard       the same and pictures, for TensorBoard
+RUN/validation.csv    mAP on the validation split, where there is one
+RUN/best.keras        the model of the highest of them; best.json says at which step
+RUN/metrics.json      the last evaluation
+"""
+
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.errors import InputError
+from keras_frcnn.files import write_json
+from keras_frcnn.models.fast_rcnn import model_name
+from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
+from keras_frcnn.settings import Settings
+
+
+def save_settings(run: Path, settings: Settings) -> None:
+    """Write `config.json`."""
+    write_json(run / "config.json", settings.to_dict())
+
+
+def load_settings(run: Path) -> Settings:
+    """Read `config.json`.
+
+    Raises:
+        InputError: `run` is no run directory, or its settings are not of this version.
+    """
+    path = run / "config.json"
+    if not path.is_file():
+        raise InputError(f"{run}: not a run directory (it has no config.json)")
+    try:
+        return Settings(**json.loads(path.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as training settings: {error}") from error
+
+
+def load_checkpoint(run: Path, settings: Settings, compile: bool = False) -> keras.Model:
+    """Load the newest checkpoint; with `compile` the optimizer's state as well.
+
+    A damaged one is passed over with a warning, for the one before.
+
+    Raises:
+        InputError: there is none, all are damaged, or it is not the model of `settings`.
+    """
+    paths = checkpoint_paths(run)
+    if not paths:
+        raise InputError(f"{run}: no checkpoint yet; train first (keras-frcnn train --out {run})")
+    for path, older in itertools.zip_longest(paths, paths[1:]):
+        try:
+            return _checked(path, read_checkpoint(path, compile), settings)
+        except DamagedCheckpoint as error:
+            if older is None:
+                raise
+            print(f"{error}; taking {older.name} instead", file=sys.stderr)
+
+
+def _checked(path: Path, model: keras.Model, settings: Settings) -> keras.Model:
+    """The model, if it is that of `settings`."""
+    is_trunk = model.name == model_name(settings.trunk)
+    if not is_trunk or model.output["bbox_pred"].shape[2] != len(settings.class_names):
+        raise InputError(
+            f"{path}: holds another model ({model.name}) than config.json describes "
+            f"({settings.trunk} with {len(settings.class_names)} classes)"
+        )
+    return model
+
+
+def load_detector(run: str | os.PathLike, best: bool = False) -> tuple[Detector, Settings]:
+    """The detector a run has trained so far, and the settings of the run.
+
+    Args:
+        best: take the model with the highest mAP in validation rather than the newest.
+    """
+    run = Path(run)
+    settings = load_settings(run)
+    model = load_best(run, settings) if best else load_checkpoint(run, settings)
+    return detector_of(model, settings), settings
+
+
+def load_best(run: Path, settings: Settings) -> keras.Model:
+    """Load `best.keras`.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is not the model of `settings`.
+    """
+    path = run / "best.keras"
+    if not path.is_file():
+        raise InputError(f"{run}: has no best model; train with --validate to have one chosen")
+    return _checked(path, read_checkpoint(path), settings)
+
+
+def detector_of(model: keras.Model, settings: Settings) -> Detector:
+    """A detector around a model of `settings`, whose weights it shares."""
+    return Detector(
+        model,
+        TRUNKS[settings.trunk].pixel_means,
+        # Trained at several scales, tested at the middle one.
+        sorted(settings.min_side)[len(settings.min_side) // 2],
+        settings.max_side,
+    )

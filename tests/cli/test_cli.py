@@ -1,0 +1,335 @@
+"""The commands as a user runs them, on a folder in VOC format with a handful of images."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from keras_frcnn.cli.__main__ import main
+from keras_frcnn.runs.directory import load_detector
+
+OBJECT = (
+    "<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+    "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
+)
+
+
+@pytest.fixture(scope="module")
+def voc_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voc") / "my photos"
+    for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        noise = rng.integers(90, 150, (96, 128, 3), dtype=np.uint8)
+        image = Image.fromarray(noise)
+        x, y = int(rng.integers(5, 60)), int(rng.integers(5, 30))
+        name, color = (("disc", (220, 40, 40)), ("box", (40, 40, 220)))[i % 2]
+        shape = ImageDraw.Draw(image).ellipse if name == "disc" else ImageDraw.Draw(image).rectangle
+        shape((x, y, x + 50, y + 50), fill=color)
+        image.save(folder / "JPEGImages" / f"{i}.jpg", quality=95)
+        objects = OBJECT.format(x + 1, y + 1, x + 51, y + 51, name=name)
+        (folder / "Annotations" / f"{i}.xml").write_text(
+            f"<annotation><filename>{i}.jpg</filename><size><width>128</width>"
+            f"<height>96</height><depth>3</depth></size>{objects}</annotation>"
+        )
+    (folder / "ImageSets/Main/trainval.txt").write_text("0\n1\n2\n3\n")
+    (folder / "ImageSets/Main/test.txt").write_text("4\n5\n")
+    (folder / "ImageSets/Main/empty.txt").write_text("\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    # The compiled op stays where it is; only proposals go to a cache of the test's own.
+    patch.setattr("keras_frcnn.proposals.cache.cache_dir", lambda: tmp_path_factory.getbasetemp())
+    yield
+    patch.undo()
+
+
+def train_arguments(voc_folder, run, steps=4):
+    options = (
+        "--split trainval --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
+        f"--rois-per-image 16 --steps {steps} --rate 0.01 --precision float32"
+    )
+    return [*options.split(), "--data", str(voc_folder), "--out", str(run)]
+
+
+@pytest.fixture(scope="module")
+def run(voc_folder, cache, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "a run"
+    assert main(["proposals", "--data", str(voc_folder)]) == 0
+    validation = ["--validate", "test", "--validate-every", "3"]
+    assert main(["train", *train_arguments(voc_folder, run), *validation]) == 0
+    return run
+
+
+def test_evaluate_writes_metrics(run, voc_folder, capsys):
+    assert main(["evaluate", str(run), "--data", str(voc_folder), "--split", "test"]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics["AP"]) == {"box", "disc"} and 0 <= metrics["mAP"] <= 1
+    assert "mAP" in capsys.readouterr().out
+
+
+def test_best_model_is_evaluated_as_in_training(run, voc_folder):
+    best = json.loads((run / "best.json").read_text())
+    validated = (run / "validation.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in validated] == ["step", "3", "4"]
+    data = ["--data", str(voc_folder), "--split", "test"]
+    assert main(["evaluate", str(run), *data, "--best"]) == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["mAP"] == pytest.approx(best["mAP"], abs=1e-6)
+    assert metrics["data"] == best["data"] and metrics["AP"].keys() == best["AP"].keys()
+    assert Image.open(run / "precision_recall.png").size[0] > 400  # panels of two classes
+
+
+def test_best_model_of_a_run_without_validation(run, tmp_path, capsys):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    error = error_of(["export", tmp_path, "--to", tmp_path / "model", "--best"], capsys)
+    assert "--validate" in error
+
+
+def test_validation_split_that_does_not_exist(voc_folder, tmp_path, capsys):
+    arguments = train_arguments(voc_folder, tmp_path / "run")
+    error = error_of(["train", *arguments, "--validate", "vall"], capsys)
+    assert "vall" in error and not (tmp_path / "run").exists()
+
+
+def test_detect_draws_and_lists(run, voc_folder, tmp_path):
+    images = [str(voc_folder / "JPEGImages" / f"{i}.jpg") for i in (4, 5)]
+    assert main(["detect", str(run), *images, "--out", str(tmp_path / "found")]) == 0
+    listed = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert list(listed) == images
+    for entry in (e for found in listed.values() for e in found):
+        assert entry["class"] in ("box", "disc") and len(entry["box"]) == 4
+    assert Image.open(tmp_path / "found" / "4.png").size == (128, 96)
+
+
+def test_detect_keeps_images_of_one_name_apart(run, voc_folder, tmp_path):
+    source = voc_folder / "JPEGImages" / "4.jpg"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "4.jpg").write_bytes(source.read_bytes())
+    images = [str(tmp_path / name / "4.jpg") for name in ("a", "b")]
+    assert main(["detect", str(run), *images, "--out", str(tmp_path / "found")]) == 0
+    assert len(list((tmp_path / "found").glob("*.png"))) == 2
+
+
+def test_export(run, tmp_path):
+    assert main(["export", str(run), "--to", str(tmp_path / "models")]) == 0
+    assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()
+    options = ["--svd", "fc6=8", "--max-pixels", "1000000", "--precision", "bfloat16"]
+    assert main(["export", str(run), "--to", str(tmp_path / "models"), *options]) == 0
+    model = json.loads((tmp_path / "models" / "2" / "assets.extra" / "model.json").read_text())
+    assert model["export"] == {
+        "ops": "portable",
+        "precision": "bfloat16",
+        "svd": {"fc6": 8},
+        "max_pixels": 1_000_000,
+    }
+    assert model["training"]["trunk"] == "squeezenet"
+    assert main(["export", str(run), "--to", str(tmp_path / "models"), "--version", "1"]) == 2
+
+
+def test_resume_goes_on(run, voc_folder, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert main(["train", *train_arguments(voc_folder, copy, steps=6), "--resume"]) == 0
+    assert "6 steps" in capsys.readouterr().out
+
+
+def error_of(arguments, capsys):
+    assert main([str(a) for a in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_detect_names_a_file_that_is_no_image(run, tmp_path, capsys):
+    (tmp_path / "notes.jpg").write_text("not an image")
+    error = error_of(["detect", run, tmp_path / "notes.jpg", "--out", tmp_path / "o"], capsys)
+    assert "notes.jpg" in error
+
+
+def test_empty_split(voc_folder, capsys):
+    error = error_of(["proposals", "--data", voc_folder, "--split", "empty"], capsys)
+    assert "empty" in error
+
+
+def test_evaluate_on_other_classes(run, voc_folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(voc_folder, other)
+    annotation = other / "Annotations" / "4.xml"
+    annotation.write_text(annotation.read_text().replace("disc", "cat"))
+    error = error_of(["evaluate", run, "--data", other, "--split", "test"], capsys)
+    assert "4.xml" in error and "cat" in error
+
+
+def test_resume_on_another_split_is_refused(run, voc_folder, capsys):
+    arguments = ["test" if a == "trainval" else a for a in train_arguments(voc_folder, run)]
+    error = error_of(["train", *arguments, "--resume"], capsys)
+    assert "split (run: trainval, now: test)" in error
+
+
+def test_training_into_an_existing_run_is_refused_before_the_search(run, voc_folder, capsys):
+    arguments = train_arguments(voc_folder, run)
+    error = error_of(["train", *arguments, "--proposals", "missing.npz"], capsys)
+    assert "--resume" in error
+
+
+def test_detect_never_draws_over_an_image(run, voc_folder, tmp_path):
+    image = tmp_path / "4.png"
+    Image.open(voc_folder / "JPEGImages" / "4.jpg").save(image)
+    before = image.read_bytes()
+    assert main(["detect", str(run), str(image), "--out", str(tmp_path)]) == 0
+    assert image.read_bytes() == before
+    assert (tmp_path / "4_.png").is_file()
+
+
+def test_detect_keeps_what_it_found_before_a_bad_image(run, voc_folder, tmp_path, capsys):
+    good, bad = voc_folder / "JPEGImages" / "4.jpg", tmp_path / "cut.jpg"
+    bad.write_bytes(good.read_bytes()[:500])
+    error = error_of(["detect", run, good, bad, "--out", tmp_path / "found"], capsys)
+    assert "cut.jpg" in error
+    assert list(json.loads((tmp_path / "found" / "detections.json").read_text())) == [str(good)]
+
+
+def test_output_folder_that_cannot_be_made(run, voc_folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    image = voc_folder / "JPEGImages" / "4.jpg"
+    assert "file" in error_of(["detect", run, image, "--out", tmp_path / "file"], capsys)
+
+
+def test_demo_leaves_a_folder_that_is_not_its_own_alone(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    assert "run" in error_of(["demo", "--out", tmp_path], capsys)
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
+
+
+def test_imported_proposals_and_result_files(run, voc_folder, tmp_path):
+    boxes = np.array([[5, 5, 60, 60], [20, 10, 90, 70]], np.float32)
+    np.savez(tmp_path / "boxes.npz", **{"4": boxes, "5": boxes})
+    options = ["--proposals", str(tmp_path / "boxes.npz"), "--metric", "11point"]
+    options += ["--voc-results", str(tmp_path / "results")]
+    data = ["--data", str(voc_folder), "--split", "test"]
+    assert main(["evaluate", str(run), *data, *options]) == 0
+    assert json.loads((run / "metrics.json").read_text())["metric"] == "11point"
+    assert (tmp_path / "results" / "comp3_det_test_disc.txt").is_file()
+
+
+def test_impossible_setting_is_named(voc_folder, tmp_path, capsys):
+    arguments = train_arguments(voc_folder, tmp_path / "run")
+    error = error_of(["train", *arguments, "--steps", "0"], capsys)
+    assert "steps" in error and not (tmp_path / "run").exists()
+
+
+def test_ablate_writes_table_and_picture(voc_folder, cache, tmp_path, capsys):
+    settings = "weights=none fc_units=16,16 min_side=64 max_side=100 rois_per_image=16 steps=2"
+    arguments = ["--recipe", "squeezenet-voc07-subset", "--set", *settings.split()]
+    arguments += ["--data", str(voc_folder), "--out", str(tmp_path / "out")]
+    assert main(["ablate", "proposals", *arguments]) == 0
+    assert (tmp_path / "out" / "recipe" / "config.json").is_file()
+    assert {p.name for p in (tmp_path / "out").glob("proposals.*")} == {
+        f"proposals.{suffix}" for suffix in ("csv", "md", "png")
+    }
+    assert "'proposal' is unknown" in error_of(["ablate", "proposal", *arguments], capsys)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("demo", "proposals", "train", "recipes", "evaluate", "detect", "export", "serving"),
+        *("client", "bench"),
+    ],
+)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([command, "--help"])
+    assert exit.value.code == 0
+    assert f"example: keras-frcnn {command}" in capsys.readouterr().out
+
+
+def test_help_does_not_import_tensorflow():
+    import subprocess
+
+    code = "import sys; from keras_frcnn.cli.__main__ import main\n"
+    code += "try: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_recipe_with_changes_is_saved_printed_and_resumed(voc_folder, cache, tmp_path, capsys):
+    run = tmp_path / "run"
+    tiny = "weights=none fc_units=8,8 min_side=64 max_side=100 steps=1 precision=float32".split()
+    recipe = ["--recipe", "squeezenet-voc07-subset", "--set", "rois_per_image=16", "--set", *tiny]
+    data = ["--data", str(voc_folder), "--split", "trainval"]
+    assert main(["train", "--out", str(run), *recipe, *data]) == 0
+    printed = capsys.readouterr().out
+    assert "settings: recipe squeezenet-voc07-subset, with" in printed
+    assert "steps=1 (not 5000)" in printed and "warmup" not in printed
+    config = json.loads((run / "config.json").read_text())
+    assert config["recipe"] == "squeezenet-voc07-subset"
+    assert (config["rois_per_image"], config["warmup"], config["weights"]) == (16, 300, None)
+
+    # The run knows its settings and its data.
+    assert main(["train", "--out", str(run), "--resume", "--steps", "2"]) == 0
+    assert "trained for 2 steps" in capsys.readouterr().out
+    assert json.loads((run / "config.json").read_text()) == {**config, "steps": 2}
+    # Its recipe's test data is not that of the data it was trained on.
+    assert "--data" in error_of(["evaluate", run], capsys)
+
+
+def test_a_run_starts_from_another(run, voc_folder, tmp_path, capsys):
+    arguments = ["train", "--from", str(run), "--data", str(voc_folder), "--split", "trainval"]
+    tiny = ["--set", "rois_per_image=16", "steps=1", "rate=1e-9", "precision=float32", "dropout=0"]
+    assert main([*arguments, *tiny, "--out", str(tmp_path / "new")]) == 0
+    config = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (config["trunk"], config["fc_units"]) == ("squeezenet", [16, 16])
+    old, _ = load_detector(run)
+    new, _ = load_detector(tmp_path / "new")
+    for layer in new.model.layers:
+        if hasattr(layer, "kernel"):  # the rate is too low to change anything
+            expected = old.model.get_layer(layer.name).kernel
+            np.testing.assert_allclose(layer.kernel, expected, atol=1e-6)
+    error = error_of([*arguments, "--from", tmp_path, "--out", tmp_path / "x"], capsys)
+    assert str(tmp_path) in error and not (tmp_path / "x").exists()
+
+
+def test_recipes_are_listed_and_shown(capsys):
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and lines[0].startswith("vgg16-voc07 ")
+    assert main(["recipes", "vgg16-voc07++12"]) == 0
+    shown = capsys.readouterr().out
+    assert "--recipe vgg16-voc07++12" in shown and "decay_at=40000,80000" in shown
+    assert "nearest is 'vgg16-bccd'" in error_of(["recipes", "vgg16-bcd"], capsys)
+
+
+def test_unknown_setting_is_refused_before_the_data_is_read(tmp_path, capsys):
+    arguments = ["train", "--data", "nowhere", "--out", tmp_path / "run", "--set", "step=3"]
+    assert "'step' is unknown, the nearest is 'steps'" in error_of(arguments, capsys)
+
+
+def test_lists_of_numbers_that_are_none(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--out", "run", "--decay-at", "30k"])
+    assert "--decay-at: must be whole numbers separated by commas" in capsys.readouterr().err
+
+
+def test_resuming_without_the_validation_says_so(run, capsys):
+    assert main(["train", "--resume", "--out", str(run)]) == 0
+    assert "give --validate as then" in capsys.readouterr().err
+
+
+def test_proposals_of_a_validation_that_nobody_asked_for(voc_folder, tmp_path, capsys):
+    """Not a long training that is found at its end to have validated nothing."""
+    arguments = [*train_arguments(voc_folder, tmp_path / "run"), "--validate-proposals", "x.npz"]
+    assert "also give --validate SPLIT" in error_of(["train", *arguments], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_without_data_or_recipe(tmp_path, capsys):
+    assert "--recipe" in error_of(["train", "--out", tmp_path / "run"], capsys)

@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_frcnn.detection.detections import Detections
+from keras_frcnn.errors import InputError
+
+FOUND = Detections([[0, 1.5, 2, 3], [4, 5, 6, 7.25]], [0.25, 0.75], [2, 1])
+
+
+def test_lists_are_converted():
+    assert FOUND.boxes.dtype == FOUND.scores.dtype == np.float32
+    assert FOUND.classes.dtype == np.int32
+    assert len(FOUND) == 2
+    assert Detections([], [], []).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ([[0, 0, 1, 1]], [0.5, 0.5], [1]),
+        ([[0, 0, 1, 1]], [0.5], [1, 1]),
+        ([0, 0, 1, 1], [0.5], [1]),
+        ([[0, 0, 1]], [0.5], [1]),
+        ([], [0.5], [1]),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(arguments):
+    with pytest.raises(InputError, match="shapes"):
+        Detections(*arguments)
+
+
+def test_above_includes_the_threshold():
+    assert FOUND.above(0.5).scores.tolist() == [0.75]
+    assert FOUND.above(0.75).classes.tolist() == [1]
+    assert len(FOUND.above(0.76)) == 0
+    assert FOUND.above(0.76).boxes.shape == (0, 4)
+
+
+def test_json_round_trip():
+    listed = json.loads(json.dumps(FOUND.to_json(["cat", "dog"])))
+    assert listed[0] == {"class": "dog", "score": 0.25, "box": [0.0, 1.5, 2.0, 3.0]}
+    back = Detections.from_json(listed, ["cat", "dog"])
+    for name in ("boxes", "scores", "classes"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(FOUND, name))
+    assert len(Detections.from_json([], ["cat"])) == 0
+    with pytest.raises(InputError, match="'dog'"):
+        Detections.from_json(listed, ["cat"])

@@ -1,0 +1,103 @@
+import h5py
+import numpy as np
+import pytest
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.models.weights import load_pretrained
+from tests.shared_data import shared_data
+
+SQUEEZENET = "weights/squeezenet1.1_imagenet_notop.h5"
+
+
+def write_hdf5(path, arrays, nested=False):
+    """A weight file in the layout of Keras's HDF5 format; `nested` as some converters write."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in arrays]
+        for name, (kernel, bias) in arrays.items():
+            group = file.create_group(name)
+            prefix = f"{name}/" if nested else ""
+            group[f"{prefix}{name}_b"] = bias  # before the kernel, as some files have it
+            group[f"{prefix}{name}_W"] = kernel
+
+
+def vgg16_arrays(fc=True, seed=0):
+    rng = np.random.default_rng(seed)
+    arrays, channels = {}, 3
+    for block, (convs, filters) in enumerate(
+        [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)], start=1
+    ):
+        for i in range(1, convs + 1):
+            shape = (3, 3, channels, filters)
+            arrays[f"block{block}_conv{i}"] = rng.random(shape, np.float32), rng.random(filters)
+            channels = filters
+    if fc:
+        arrays["fc1"] = rng.random((25088, 8), np.float32), rng.random(8)
+        arrays["fc2"] = rng.random((8, 6), np.float32), rng.random(6)
+    return arrays
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_vgg16_file_fills_trunk_and_fully_connected_layers(tmp_path, nested):
+    arrays = vgg16_arrays()
+    write_hdf5(tmp_path / "vgg.h5", arrays, nested)
+    model = fast_rcnn(3, weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
+    for name, (kernel, bias) in arrays.items():
+        layer = model.get_layer({"fc1": "fc6", "fc2": "fc7"}.get(name, name))
+        np.testing.assert_array_equal(layer.kernel, kernel)
+        np.testing.assert_allclose(layer.bias, bias, rtol=1e-6)
+
+
+def test_pretrained_model_freezes_conv1_and_conv2_and_takes_pixels_as_they_are(tmp_path):
+    write_hdf5(tmp_path / "vgg.h5", vgg16_arrays(fc=False))
+    model = fast_rcnn(3, weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
+    frozen = {layer.name for layer in model.layers if layer.weights and not layer.trainable}
+    assert frozen == {"block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"}
+    assert "rescale" not in {layer.name for layer in model.layers}
+
+
+def test_random_model_freezes_nothing():
+    model = fast_rcnn(3, "squeezenet", fc_units=(8, 6))
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_real_squeezenet_file_with_its_irregular_keys():
+    path = shared_data(SQUEEZENET)
+    model = fast_rcnn(3, "squeezenet", fc_units=(8, 6))
+    loaded = load_pretrained(model, TRUNKS["squeezenet"], str(path))
+    assert len(loaded) == 25  # conv1 and three convolutions in each of eight fire modules
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(model.get_layer("conv1").kernel, file["conv1/uniform1"])
+        np.testing.assert_array_equal(
+            model.get_layer("fire9_expand3x3").kernel, file["fire9/expand3x3/uniform25"]
+        )
+        np.testing.assert_array_equal(
+            model.get_layer("fire2_squeeze1x1").bias, file["fire2/squeeze1x1/fire2/squeeze1x1_b"]
+        )
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.h5"):
+        fast_rcnn(3, "squeezenet", str(tmp_path / "nowhere.h5"))
+
+
+def test_other_files_are_named(tmp_path):
+    (tmp_path / "text.h5").write_text("not weights")
+    with pytest.raises(InputError, match=r"text\.h5.*not an HDF5"):
+        fast_rcnn(3, "squeezenet", str(tmp_path / "text.h5"))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = np.zeros(3)
+    with pytest.raises(InputError, match=r"other\.h5.*layer_names"):
+        fast_rcnn(3, "squeezenet", str(tmp_path / "other.h5"))
+
+
+def test_weights_of_another_network_name_the_layer(tmp_path):
+    arrays = vgg16_arrays(fc=False)
+    write_hdf5(tmp_path / "vgg.h5", arrays)
+    with pytest.raises(InputError, match="layer conv1"):
+        fast_rcnn(3, "squeezenet", str(tmp_path / "vgg.h5"))
+    arrays["block3_conv2"] = (np.zeros((3, 3, 256, 128)), np.zeros(128))
+    write_hdf5(tmp_path / "odd.h5", arrays)
+    with pytest.raises(InputError, match="layer block3_conv2"):
+        fast_rcnn(3, weights=str(tmp_path / "odd.h5"), fc_units=(8, 6))

@@ -10,14 +10,13 @@ Experiments that share OUT share their runs: `recipe`, the recipe as it is, belo
 
 import csv
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.runs.checkpoints import checkpoint_paths
@@ -44,14 +43,6 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Split:
-    """Images and their proposals, float32 [P, 4] in pixels for each."""
-
-    dataset: Dataset
-    proposals: Sequence[np.ndarray]
-
-
-@dataclass(frozen=True)
 class Ablation:
     """What to train, what to measure of each detector and how to draw it.
 
@@ -67,7 +58,7 @@ class Ablation:
 
 
 def run_ablation(
-    ablation: Ablation, out: Path, settings: Settings, train: Split, test: Split, metric: str
+    ablation: Ablation, out: Path, settings: Settings, train: ImageSet, test: ImageSet, metric: str
 ) -> list[Row]:
     """Train the variants in `out`, measure them, and write table and picture.
 
@@ -87,7 +78,7 @@ def run_ablation(
         run = out / name
         resume = (run / "config.json").is_file()
         try:
-            model = training.train(run, train.dataset, train.proposals, of_variant, resume)
+            model = training.train(run, train, of_variant, resume=resume)
         except Interrupted as stopped:
             raise Interrupted(
                 stopped.number, f"{run} is not finished; the same command goes on with it"

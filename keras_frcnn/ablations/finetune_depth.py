@@ -24,7 +24,7 @@ def variants(settings: Settings) -> list[Variant]:
     if settings.weights is None and settings.initial is None:
         raise InputError(
             "weights: there is nothing to fine-tune in random ones; give a recipe with weights, or "
-            "--set weights=FILE"
+            "--weights FILE"
         )
     return [
         Variant(f"from-{first}", {"finetune_from": first}) for first in FIRST_LAYERS[settings.trunk]

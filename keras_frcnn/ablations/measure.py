@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from keras_frcnn.ablations.ablation import Split
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
@@ -49,7 +49,9 @@ class Measurement:
     seconds: float  # median time of the network for an image in memory with its proposals
 
 
-def measure(detector: Detector, test: Split, metric: str, ways: Mapping[str, Way]) -> Measurement:
+def measure(
+    detector: Detector, test: ImageSet, metric: str, ways: Mapping[str, Way]
+) -> Measurement:
     """Run a detector over a split once and evaluate its detections in each of the ways."""
     classes = detector.model.output["bbox_pred"].shape[2]
     network = tf.function(

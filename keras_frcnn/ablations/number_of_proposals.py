@@ -10,6 +10,7 @@ rise with their number, mAP need not.
 
 from keras_frcnn.ablations.ablation import RECIPE, Ablation, Row, Variant
 from keras_frcnn.ablations.measure import first_proposals, measure
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.pictures.charts import line_chart
 from keras_frcnn.proposals.recall import average_recall
 
@@ -24,7 +25,9 @@ def rows(name, detector, settings, test, metric) -> list[Row]:
             "proposals": n,
             "mean proposals an image": sum(min(len(p), n) for p in test.proposals)
             / len(test.proposals),
-            "average recall": average_recall([p[:n] for p in test.proposals], test.dataset),
+            "average recall": average_recall(
+                ImageSet(test.dataset, [p[:n] for p in test.proposals])
+            ),
             "mAP": measured.evaluations[str(n)].mean_ap,
         }
         for n in COUNTS

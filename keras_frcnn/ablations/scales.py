@@ -21,7 +21,7 @@ def variants(settings: Settings) -> list[Variant]:
     if len(settings.min_side) > 1:
         raise InputError(
             f"min_side: the recipe has several ({', '.join(map(str, settings.min_side))}) and "
-            "cannot be the single-scale training; give one, such as --set min_side=600"
+            "cannot be the single-scale training; give one, such as --min-side 600"
         )
     sides = tuple(round(side * settings.min_side[0] / 600) for side in PAPER_SCALES)
     return [

@@ -11,23 +11,18 @@ import tensorflow as tf
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.ordering import image_of, images_from
 from keras_frcnn.batches.sampling import sample_rois
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.errors import InputError
+from keras_frcnn.settings import Settings
 
 
 def training_dataset(
-    dataset: Dataset,
-    proposals: Sequence[np.ndarray],
+    images: ImageSet,
     pixel_means: tuple[float, float, float],
-    seed: int = 0,
-    min_side: int | Sequence[int] = 600,
-    max_side: int = 1000,
-    images_per_batch: int = 2,
-    rois_per_image: int = 64,
+    settings: Settings,
     start: int = 0,
-    group_by_aspect: bool = False,
 ) -> tf.data.Dataset:
     """Endless mini-batches for `model.fit` (paper sections 2.3 and 5.2).
 
@@ -38,13 +33,13 @@ def training_dataset(
     left out.
 
     Args:
-        proposals: float32 [P, 4] in pixels for each image of `dataset`.
+        images: to train on.
         pixel_means: of the trunk, (B, G, R).
-        min_side, max_side: see `preprocessing.scaled_size`; several values of `min_side` are
-            drawn from at random (multi-scale training).
+        settings: of these, `seed`, `min_side`, `max_side` (see `preprocessing.scaled_size`; several
+            values of `min_side` are drawn from at random), `images_per_batch`, `rois_per_image` and
+            `group_by_aspect`: whether the images of a batch are of one orientation, so that less of
+            it is padding: 4% of its pixels instead of 13% on photographs of VOC 2007.
         start: number of the first batch.
-        group_by_aspect: whether the images of a batch are of one orientation, so that less of it
-            is padding: 4% of its pixels instead of 13% on photographs of VOC 2007, batches of two.
 
     Returns:
         Pairs of `{"images": [N, H, W, 3], "rois": [N, R, 4]}` and
@@ -54,15 +49,16 @@ def training_dataset(
     Raises:
         InputError: no image has a usable object.
     """
-    usable = _usable(dataset)
-    records = [dataset.images[i] for i in usable]
+    seed, images_per_batch = settings.seed, settings.images_per_batch
+    usable = _usable(images.dataset)
+    records = [images.dataset.images[i] for i in usable]
     paths = tf.constant([r.path for r in records])
     orientations = tf.constant([r.orientation for r in records])
-    all_proposals = _ragged([proposals[i] for i in usable], np.float32)
+    all_proposals = _ragged([images.proposals[i] for i in usable], np.float32)
     all_boxes = _ragged([r.boxes[~r.is_difficult] for r in records], np.float32)
     all_classes = _ragged([r.labels[~r.is_difficult] for r in records], np.int32)
-    min_sides = tf.constant(np.atleast_1d(min_side), tf.int32)
-    is_portrait = _is_portrait(records) if group_by_aspect else None
+    min_sides = tf.constant(settings.min_side, tf.int32)
+    is_portrait = _is_portrait(records) if settings.group_by_aspect else None
 
     def example(i, k):  # example i, which shows image k
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
@@ -73,7 +69,7 @@ def training_dataset(
             image = decode_image(tf.io.read_file(paths[k]), orientations[k])
             original = tf.shape(image)[:2]
             draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)
-            size = scaled_size(original, min_sides[draw], max_side)
+            size = scaled_size(original, min_sides[draw], settings.max_side)
             image = scale_image(image, size, pixel_means)
 
         if tf.random.stateless_uniform([], seeds[1]) < 0.5:
@@ -86,7 +82,7 @@ def training_dataset(
         # rounding would move a proposal of IoU 0.5 to one side or the other.
         with tf.name_scope("sample_rois"):
             rois, labels, targets = sample_rois(
-                rois, gt_boxes, gt_classes, seeds[2], rois_per_image
+                rois, gt_boxes, gt_classes, seeds[2], settings.rois_per_image
             )
         rois *= box_scale(original, size)
         return (
@@ -99,27 +95,21 @@ def training_dataset(
 
     first = start * images_per_batch
     numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
-    images = images_from(first, seed, len(records), is_portrait, images_per_batch)
-    examples = tf.data.Dataset.zip(numbers, images).map(
+    shown = images_from(first, seed, len(records), is_portrait, images_per_batch)
+    examples = tf.data.Dataset.zip(numbers, shown).map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     return examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
 
 
-def batch_records(
-    dataset: Dataset,
-    batch: int,
-    seed: int = 0,
-    images_per_batch: int = 2,
-    group_by_aspect: bool = False,
-) -> list[ImageRecord]:
+def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:
     """The images that `training_dataset` puts into mini-batch number `batch`, in order."""
+    count = settings.images_per_batch
     records = [dataset.images[i] for i in _usable(dataset)]
-    is_portrait = _is_portrait(records) if group_by_aspect else None
-    examples = tf.range(images_per_batch, dtype=tf.int64) + batch * images_per_batch
+    is_portrait = _is_portrait(records) if settings.group_by_aspect else None
+    examples = tf.range(count, dtype=tf.int64) + batch * count
     return [
-        records[int(image_of(i, seed, len(records), is_portrait, images_per_batch))]
-        for i in examples
+        records[int(image_of(i, settings.seed, len(records), is_portrait, count))] for i in examples
     ]
 
 

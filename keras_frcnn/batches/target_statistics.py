@@ -9,14 +9,13 @@ import os
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.sampling import assign
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import cache_dir, make_folder
 
@@ -28,27 +27,21 @@ _MIN_STD = 1e-4
 _VERSION = 1
 
 
-def target_statistics(
-    dataset: Dataset, proposals: list[np.ndarray], fg_iou: float = 0.5
-) -> tuple[np.ndarray, np.ndarray]:
+def target_statistics(images: ImageSet, fg_iou: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Per-class statistics of every foreground RoI's targets, as the released code takes them.
 
     All proposals and ground-truth boxes with IoU >= `fg_iou` count, in the image and in its
     mirror image; difficult objects do not. Targets do not depend on the scale of the image.
 
-    Args:
-        dataset: K classes.
-        proposals: [P, 4] for each image.
-
     Returns:
         mean [K, 4] and std [K, 4], float32. A std below 1e-4 becomes 1; a class without objects
         has mean 0 and std 1.
     """
-    num_classes = len(dataset.class_names)
+    num_classes = len(images.dataset.class_names)
     count = np.zeros((num_classes, 1))
     total = np.zeros((num_classes, 4))
     squares = np.zeros((num_classes, 4))
-    for record, image_proposals in zip(dataset.images, proposals, strict=True):
+    for record, image_proposals in zip(images.dataset.images, images.proposals, strict=True):
         gt_boxes = record.boxes[~record.is_difficult]
         gt_classes = record.labels[~record.is_difficult]
         if not len(gt_boxes):
@@ -68,7 +61,7 @@ def target_statistics(
 
 
 def cached_target_statistics(
-    dataset: Dataset, proposals: Sequence[np.ndarray], fg_iou: float = 0.5
+    images: ImageSet, fg_iou: float = 0.5
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean and std, float32 [K, 4], of `target_statistics`, computed once.
 
@@ -77,23 +70,23 @@ def cached_target_statistics(
     Raises:
         InputError: the cache folder cannot be written.
     """
-    path = cache_dir() / "targets" / f"{fingerprint(dataset, proposals, fg_iou)}.npz"
-    shape = (len(dataset.class_names), 4)
+    path = cache_dir() / "targets" / f"{fingerprint(images, fg_iou)}.npz"
+    shape = (len(images.dataset.class_names), 4)
     if path.exists():
         try:
             return _read(path, shape)
         # What NumPy raises depends on which bytes are damaged.
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(f"{path} is damaged ({error}) and computed again", stacklevel=2)
-    mean, std = target_statistics(dataset, proposals, fg_iou)
+    mean, std = target_statistics(images, fg_iou)
     _write(path, mean, std)
     return mean, std
 
 
-def fingerprint(dataset: Dataset, proposals: Sequence[np.ndarray], fg_iou: float) -> str:
+def fingerprint(images: ImageSet, fg_iou: float) -> str:
     """SHA-256 of all that the statistics depend on: number of classes, objects and proposals."""
-    digest = hashlib.sha256(f"{_VERSION} {len(dataset.class_names)} {fg_iou!r}".encode())
-    for record, image_proposals in zip(dataset.images, proposals, strict=True):
+    digest = hashlib.sha256(f"{_VERSION} {len(images.dataset.class_names)} {fg_iou!r}".encode())
+    for record, image_proposals in zip(images.dataset.images, images.proposals, strict=True):
         for array, dtype in (
             (record.boxes, "<f4"),
             (record.labels, "<i4"),

@@ -246,7 +246,7 @@ def main(argv: list[str]) -> int:
 
     from keras_frcnn.export.svd import parse_svd
     from keras_frcnn.runs.directory import load_settings
-    from keras_frcnn.settings import processor_has_bfloat16
+    from keras_frcnn.training.devices import processor_has_bfloat16
 
     precisions = args.precision or (PRECISIONS if processor_has_bfloat16() else PRECISIONS[:1])
     svd = parse_svd(args.svd)

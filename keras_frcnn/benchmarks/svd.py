@@ -36,8 +36,7 @@ from keras_frcnn.export.svd import Decomposition, choose_ranks, compress, decomp
 from keras_frcnn.files import replacing
 from keras_frcnn.models.heads import FULLY_CONNECTED, REGION_LAYER
 from keras_frcnn.pictures.charts import line_chart
-from keras_frcnn.proposals.find import find_proposals
-from keras_frcnn.recipes import recipe_of
+from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.runs.directory import load_settings
 
 SIZE = (600, 1000)
@@ -277,14 +276,13 @@ def _evaluate(rows, detector, decompositions, args):
     """Fill in the mAP of the rows, in float32."""
     settings = load_settings(Path(args.run))
     dataset = data.load(args.data, args.split, settings.class_names, args.data_dir)
-    recipe = recipe_of(settings)
-    proposals = find_proposals(dataset, *([recipe.search] if recipe else []))
+    images = proposals_of(dataset, settings)
     for row in rows:
         model = detector.model
         if row.ranks:
             model = compress(model, row.ranks, decompositions=decompositions)
         compressed = Detector(model, detector.pixel_means, detector.min_side, detector.max_side)
-        _, result = evaluate_detector(compressed, dataset, proposals, args.metric)
+        _, result = evaluate_detector(compressed, images, args.metric)
         row.mean_ap = result.mean_ap
 
 

@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
     else:
         from keras_frcnn.benchmarks.train_keras import one_batch, recipe_settings
         from keras_frcnn.benchmarks.train_workload import NUM_CLASSES, VOC_SIZE
-        from keras_frcnn.settings import default_precision
+        from keras_frcnn.training.devices import default_precision
 
         steps, stages = {}, {}
         precisions = arguments.precision or ["float32", default_precision()]

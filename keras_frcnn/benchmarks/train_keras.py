@@ -2,19 +2,17 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.benchmarks.train_stages import read_profile, stage_seconds
 from keras_frcnn.benchmarks.train_workload import workload
 from keras_frcnn.benchmarks.turns import STAGES, STEP, Stopwatch
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.recipes import load_recipe
 from keras_frcnn.settings import Settings
@@ -56,28 +54,16 @@ def recipe_settings(precision: str) -> Settings:
     return dataclasses.replace(settings, weights=None, precision=precision)
 
 
-def make_batches(
-    dataset: Dataset, proposals: Sequence[np.ndarray], settings: Settings
-) -> tf.data.Dataset:
+def make_batches(images: ImageSet, settings: Settings) -> tf.data.Dataset:
     """What a training of `settings` passes to `fit`."""
-    return training_dataset(
-        dataset,
-        proposals,
-        TRUNKS[settings.trunk].pixel_means,
-        settings.seed,
-        settings.min_side,
-        settings.max_side,
-        settings.images_per_batch,
-        settings.rois_per_image,
-        group_by_aspect=settings.group_by_aspect,
-    )
+    return training_dataset(images, TRUNKS[settings.trunk].pixel_means, settings)
 
 
 def one_batch(settings: Settings, size: tuple[int, int]) -> tuple:
     """A mini-batch of images of this (height, width), in arrays."""
     with tempfile.TemporaryDirectory() as folder:
-        dataset, proposals = workload(Path(folder), [size] * settings.images_per_batch)
-        return next(make_batches(dataset, proposals, settings).as_numpy_iterator())
+        images = workload(Path(folder), [size] * settings.images_per_batch)
+        return next(make_batches(images, settings).as_numpy_iterator())
 
 
 def serve(
@@ -95,13 +81,13 @@ def serve(
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
-        dataset, proposals = workload(Path(folder), [size] * IMAGES)
-        settings = dataclasses.replace(settings, class_names=dataset.class_names)
+        images = workload(Path(folder), [size] * IMAGES)
+        settings = dataclasses.replace(settings, class_names=images.dataset.class_names)
         if batch is None:
-            batches = make_batches(dataset, proposals, settings)
+            batches = make_batches(images, settings)
         else:
             batches = tf.data.Dataset.from_tensors(batch).repeat()
-        model = build_and_compile(dataset, proposals, settings)
+        model = build_and_compile(images, settings)
         for name in TRUNKS[settings.trunk].frozen():  # as with ImageNet's weights
             model.get_layer(name).trainable = False
         model.fit(

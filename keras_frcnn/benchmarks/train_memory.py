@@ -15,6 +15,7 @@ import numpy as np
 from keras_frcnn.benchmarks.train_keras import make_batches
 from keras_frcnn.benchmarks.train_workload import workload
 from keras_frcnn.recipes import load_recipe
+from keras_frcnn.training.devices import default_precision
 from keras_frcnn.training.fit import build_and_compile
 
 IMAGES = 100
@@ -58,19 +59,20 @@ def watch(steps: int = STEPS, every: int = EVERY) -> str:
     rng = np.random.default_rng(0)
     sizes = [tuple(int(side) for side in size) for size in rng.integers(80, 200, (IMAGES, 2))]
     with tempfile.TemporaryDirectory() as folder:
-        dataset, proposals = workload(Path(folder), sizes)
+        images = workload(Path(folder), sizes)
         settings = dataclasses.replace(
             load_recipe("squeezenet-voc07-subset").settings,
-            class_names=dataset.class_names,
+            class_names=images.dataset.class_names,
+            precision=default_precision(),
             weights=None,
             fc_units=(64, 64),
             min_side=(64, 80, 96, 112, 128),
             max_side=200,
             rois_per_image=16,
         )
-        batches = make_batches(dataset, proposals, settings)
+        batches = make_batches(images, settings)
         callback = Watch(every)
-        build_and_compile(dataset, proposals, settings).fit(
+        build_and_compile(images, settings).fit(
             batches, shuffle=False, steps_per_epoch=steps, verbose=0, callbacks=[callback]
         )
     rows = callback.rows

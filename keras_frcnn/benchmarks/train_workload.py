@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 
 NUM_CLASSES = 20
 PROPOSALS = 2000
@@ -16,7 +16,7 @@ NEAR = 64  # proposals around each object; a third foreground, the rest backgrou
 VOC_SIZE = (375, 500)  # height and width of most photographs of VOC; 600 x 800 when scaled
 
 
-def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[np.ndarray]]:
+def workload(folder: Path, sizes: list[tuple[int, int]]) -> ImageSet:
     """Write a JPEG file of every (height, width) into `folder`; a data set and its proposals.
 
     The files are of the size of VOC's (about 90 KB for 375 x 500 pixels), as is the number of
@@ -40,7 +40,7 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> tuple[Dataset, list[
         )
         proposals.append(boxes)
     names = tuple(f"class {k}" for k in range(1, NUM_CLASSES + 1))
-    return Dataset("made up for the benchmark", names, tuple(records)), proposals
+    return ImageSet(Dataset("made up for the benchmark", names, tuple(records)), proposals)
 
 
 def photograph(rng, height, width):

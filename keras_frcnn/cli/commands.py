@@ -1,6 +1,5 @@
 """What the sub-commands of `keras-frcnn` do; `keras_frcnn.cli.parser` describes their arguments."""
 
-import argparse
 import dataclasses
 import sys
 from pathlib import Path
@@ -9,30 +8,31 @@ import numpy as np
 
 from keras_frcnn import data
 from keras_frcnn.ablations import load_ablation
-from keras_frcnn.ablations.ablation import Split, plan, run_ablation
-from keras_frcnn.cli.overrides import KEYS
+from keras_frcnn.ablations.ablation import plan, run_ablation
 from keras_frcnn.cli.resolve import resolve
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
+from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import open_image
+from keras_frcnn.data.load import training_split
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import evaluate_detector, save_metrics
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
-from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.files import make_folder, replacing, write_json
+from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.curves import draw_precision_recall
-from keras_frcnn.proposals.find import find_proposals
-from keras_frcnn.proposals.saved import load_proposals
-from keras_frcnn.proposals.selective_search import SelectiveSearch
+from keras_frcnn.proposals.find import proposals_of, search_of
 from keras_frcnn.recipes import RECIPES, Recipe, describe_recipe, load_recipe, recipe_of
 from keras_frcnn.runs import directory as runs
-from keras_frcnn.settings import Settings, format_value
+from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
+from keras_frcnn.settings import KEYS, Settings, format_value, option
 from keras_frcnn.training import fit as training
 
 
 def proposals(args) -> None:
     """Fill the proposal cache of a data set."""
-    dataset = _load_dataset(args)
-    found = _find(args, dataset)
+    dataset = _load_dataset(args.data, args.split, args.data_dir, _classes(args))
+    found = proposals_of(dataset, Settings(**given(args)), args.processes).proposals
     counts = [len(p) for p in found]
     print(f"{dataset.name}: {len(counts)} images, {np.mean(counts):.0f} proposals an image")
 
@@ -42,35 +42,27 @@ def train(args) -> None:
     run = Path(args.out)
     resolved = resolve(args)
     settings, recipe = resolved.settings, resolved.recipe
+    split = settings.split
+    if not split and not args.resume and (split := training_split(settings.data, args.data_dir)):
+        print(f"{settings.data}: training on its list {split}")
+        settings = dataclasses.replace(settings, split=split)
     # Named again, the data set must have the run's classes by itself.
-    class_names = settings.class_names if args.resume and not args.data else None
-    args.data, args.split = settings.data, settings.split or None
-    dataset = _load_dataset(args, class_names)
-    if not args.resume:
-        settings = dataclasses.replace(settings, class_names=dataset.class_names)
-    elif settings.class_names != dataset.class_names:
-        raise InputError(
-            f"{run} was trained on the classes {', '.join(settings.class_names)}; {dataset.name} "
-            f"has {', '.join(dataset.class_names)}"
-        )
+    names = _classes(args) or (settings.class_names if args.resume and not args.data else None)
+    dataset = _load_dataset(settings.data, split, args.data_dir, names)
+    settings = training.completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     training.check_run(run, settings, args.resume)
     print(resolved.report())
-    validation = _validation(args, settings, recipe)
-    found = _find(args, dataset, recipe)
     model = training.train(
         run,
-        dataset,
-        found,
+        proposals_of(dataset, settings, args.processes),
         settings,
-        args.resume,
-        args.checkpoint_every,
-        validation,
-        args.validate_every,
-        _metric(args.validate_data)
-        if args.validate_data
-        else _metric(settings.data, _of_its_data(recipe, settings)),
-        args.devices,
+        _validation(args, settings, recipe),
+        resume=args.resume,
+        changed_data=args.changed_data,
+        checkpoint_every=args.checkpoint_every,
+        validate_every=args.validate_every,
+        devices=args.devices,
     )
     print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
 
@@ -79,16 +71,18 @@ def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
     detector, settings = runs.load_detector(run, args.best)
-    recipe = recipe_of(settings)
-    tested = None if args.data else _of_its_data(recipe, settings)
+    tested = None if args.data else _of_its_data(recipe_of(settings), settings)
+    data, split = args.data, args.split
     if tested:
-        args.data, args.split = tested.test_data, args.split or tested.test_split
-    elif not args.data:
+        data, split = tested.test_data, split or tested.test_split
+    elif not data:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
-    dataset = _load_dataset(args, settings.class_names)  # in the order of the run's labels
-    found = _find(args, dataset, recipe)
-    metric = args.metric or _metric(args.data, tested)
-    detections, result = evaluate_detector(detector, dataset, found, metric)
+    # In the order of the run's labels.
+    dataset = _load_dataset(data, split, args.data_dir, settings.class_names)
+    images = proposals_of(dataset, _with_proposals(args, settings), args.processes)
+    _warn_of_training_images(run, images)
+    metric = args.metric or _metric(data, tested)
+    detections, result = evaluate_detector(detector, images, metric)
     print(format_table(result))
     with replacing(run / "precision_recall.png") as partial:
         draw_precision_recall(result).save(partial)
@@ -100,7 +94,13 @@ def evaluate(args) -> None:
 def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
     detector, settings = runs.load_detector(args.run_dir, args.best)
-    search = _search(args)
+    if settings.proposals and not given(args, PROPOSAL_KEYS):
+        print(
+            f"{args.run_dir}: was trained on the proposals of {settings.proposals}; here they are "
+            f"found by selective search ({settings.search})",
+            file=sys.stderr,
+        )
+    search = search_of(_with_proposals(args, settings))
 
     def find(name):
         image = open_image(name)
@@ -115,7 +115,7 @@ def client(args) -> None:
 
     server = Client(args.url, args.timeout, args.retries)
     names = args.classes and class_names(args.classes)
-    search = _search(args)
+    search = search_of(Settings(**given(args)))
 
     def find(name):
         image = open_image(name)
@@ -168,8 +168,8 @@ def recipes(args) -> None:
             print(f"{name:{width}}  {describe_recipe(name).splitlines()[0]}")
         return
     settings = load_recipe(args.name).settings
-    values = [f"    {key}={format_value(getattr(settings, key))}" for key in KEYS]
-    print("\n".join([describe_recipe(args.name), "\nSettings, as --set takes them:\n", *values]))
+    values = [f"    {option(key)} {format_value(getattr(settings, key))}" for key in KEYS]
+    print("\n".join([describe_recipe(args.name), "\nSettings, as options of train:\n", *values]))
 
 
 def demo(args) -> None:
@@ -182,25 +182,21 @@ def demo(args) -> None:
 def ablate(args) -> None:
     """Train the variants of an experiment of the paper and compare them."""
     ablation, recipe, out = load_ablation(args.name), load_recipe(args.recipe), Path(args.out)
-    tested = {
-        "data": args.data or recipe.test_data,
-        "split": args.test_split or recipe.test_split,
-    }
+    test_data, test_split = args.data or recipe.test_data, args.test_split or recipe.test_split
     args.split = args.split or recipe.settings.split or None
     resolved = resolve(args)
-    args.data = resolved.settings.data
-    train_set = _load_dataset(args)
-    settings = dataclasses.replace(resolved.settings, class_names=train_set.class_names)
-    test_args = argparse.Namespace(**{**vars(args), **tested})
-    test_set = _load_dataset(test_args, settings.class_names)
+    settings = resolved.settings
+    dataset = _load_dataset(settings.data, settings.split, args.data_dir)
+    settings = training.completed(settings, dataset)
+    test_set = _load_dataset(test_data, test_split, args.data_dir, settings.class_names)
     plan(ablation, out, settings)  # before the search for proposals, which takes a while
     print(resolved.report())
     run_ablation(
         ablation,
         out,
         settings,
-        Split(train_set, _find(args, train_set, recipe)),
-        Split(test_set, _find(test_args, test_set, recipe)),
+        proposals_of(dataset, settings, args.processes),
+        proposals_of(test_set, settings, args.processes),
         _metric(settings.data, _of_its_data(recipe, settings)),
     )
 
@@ -228,22 +224,22 @@ def _draw_and_list(args, find, class_names) -> None:
             listed[name] = found.to_json(names)
             print(f"{name}: {len(shown)} objects, drawn in {target}")
     finally:  # also what was found before an image that cannot be read
-        runs.write_json(out / "detections.json", listed)
+        write_json(out / "detections.json", listed)
 
 
-def _load_dataset(args, class_names=None) -> Dataset:
-    if getattr(args, "classes", None):
-        class_names = tuple(name.strip() for name in args.classes.split(","))
-    dataset = data.load(args.data, args.split, class_names, args.data_dir)
+def _load_dataset(spec, split, data_dir, class_names=None) -> Dataset:
+    dataset = data.load(spec, split or None, class_names, data_dir)
     for line in dataset.warnings:
         print(f"skipped: {line}", file=sys.stderr)
     return dataset
 
 
-def _validation(
-    args, settings: Settings, recipe: Recipe | None
-) -> tuple[Dataset, list[np.ndarray]] | None:
-    """The data set to validate with and its proposals, if the user asked for one."""
+def _classes(args) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in args.classes.split(",")) if args.classes else None
+
+
+def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSet | None:
+    """What to validate with, if the user asked for it."""
     if args.validate is None and args.validate_data is None:
         if args.validate_proposals is not None:
             raise InputError("--validate-proposals: also give --validate SPLIT, to validate on it")
@@ -253,22 +249,31 @@ def _validation(
                 file=sys.stderr,
             )
         return None
-    options = {
-        "data": args.validate_data or settings.data,
-        "split": args.validate,
-        "classes": None,
-        "proposals": args.validate_proposals,
-    }
-    args = argparse.Namespace(**{**vars(args), **options})
-    dataset = _load_dataset(args, settings.class_names)
-    return dataset, _find(args, dataset, recipe)
+    spec = args.validate_data or settings.data
+    dataset = _load_dataset(spec, args.validate, args.data_dir, settings.class_names)
+    if args.validate_proposals:
+        settings = dataclasses.replace(settings, proposals=args.validate_proposals)
+    metric = _metric(spec, None if args.validate_data else _of_its_data(recipe, settings))
+    return ValidationSet(proposals_of(dataset, settings, args.processes), metric)
 
 
-def _search(args, recipe: Recipe | None = None) -> SelectiveSearch:
-    """The search the user asked for, else the recipe's."""
-    if args.search or recipe is None:
-        return SelectiveSearch(mode=args.search or "fast")
-    return recipe.search
+def _with_proposals(args, settings: Settings) -> Settings:
+    """The run's settings, with proposals found as the user says now, if anything is said."""
+    asked = given(args, PROPOSAL_KEYS)
+    if asked:  # to search means not to import
+        asked.setdefault("proposals", None)
+    return dataclasses.replace(settings, **asked)
+
+
+def _warn_of_training_images(run: Path, images: ImageSet) -> None:
+    trained_on = load_fingerprint(run)
+    shared = trained_on.count_shared(fingerprint(images)) if trained_on else 0
+    if shared:
+        print(
+            f"{images.dataset.name}: {shared} of its {len(images.dataset.images)} images are "
+            f"among those that {run} was trained on; the result says little about others",
+            file=sys.stderr,
+        )
 
 
 def _of_its_data(recipe: Recipe | None, settings: Settings) -> Recipe | None:
@@ -281,9 +286,3 @@ def _metric(data: str, recipe: Recipe | None = None) -> str:
     if recipe:
         return recipe.metric
     return "11point" if data.startswith("voc/2007") else "area"
-
-
-def _find(args, dataset: Dataset, recipe: Recipe | None = None) -> list[np.ndarray]:
-    if args.proposals:
-        return load_proposals(args.proposals, dataset)
-    return find_proposals(dataset, _search(args, recipe), processes=args.processes)

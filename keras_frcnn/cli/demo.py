@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frcnn import data
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import evaluate_detector, save_metrics
@@ -39,14 +40,14 @@ def run_demo(out: Path) -> float:
         raise InputError(f"{run} exists and is no run of the demo; give another --out")
     print("1/5  images and proposals")
     trainval, test = data.load("shapes", "trainval"), data.load("shapes", "test")
-    found, test_found = find_proposals(trainval), find_proposals(test)
+    train_set, test_set = (ImageSet(d, find_proposals(d)) for d in (trainval, test))
 
     print("2/5  training from random weights")
     settings = Settings(
         data="shapes",
         split="trainval",
-        class_names=trainval.class_names,
         trunk="vgg_cnn_m_1024",
+        weights=None,
         fc_units=(512, 512),
         dropout=0.0,
         min_side=(224,),
@@ -58,11 +59,11 @@ def run_demo(out: Path) -> float:
         warmup=100,
     )
     shutil.rmtree(run, ignore_errors=True)
-    training.train(run, trainval, found, settings)
+    training.train(run, train_set, settings)
 
     print("3/5  evaluation on images it has not seen")
     detector, _ = runs.load_detector(run)
-    detections, result = evaluate_detector(detector, test, test_found)
+    detections, result = evaluate_detector(detector, test_set)
     print(format_table(result))
     save_metrics(run, test, result)
 
@@ -84,7 +85,7 @@ def run_demo(out: Path) -> float:
         run / "model",
         precision=settings.precision.removeprefix("mixed_"),
     )
-    _check_export(exported, test, test_found, detections)
+    _check_export(exported, test_set, detections)
 
     command = shlex.quote(str(Path(sys.executable).with_name("keras-frcnn")))
     print(
@@ -97,12 +98,12 @@ def run_demo(out: Path) -> float:
     return result.mean_ap
 
 
-def _check_export(exported: Path, test, test_found, detections) -> None:
+def _check_export(exported: Path, test: ImageSet, detections) -> None:
     """Run the SavedModel on the first image and compare with the model it was made from."""
     served = tf.saved_model.load(str(exported)).signatures["detect_pixels"]
-    record = test.images[0]
+    record = test.dataset.images[0]
     image = read_image(record.path, record.orientation)
-    outputs = served(images=image[None], proposals=test_found[0][None])
+    outputs = served(images=image[None], proposals=test.proposals[0][None])
     height, width = record.height, record.width
     exported_boxes = outputs["detection_boxes"][0].numpy() * [height, width, height, width]
     # Sure detections only: one at the threshold may fall on either side of it by a rounding.

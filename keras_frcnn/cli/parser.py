@@ -7,7 +7,8 @@ import argparse
 
 from keras_frcnn import __version__
 from keras_frcnn.cli.serving_options import add_client, add_serving
-from keras_frcnn.cli.training_options import add_training
+from keras_frcnn.cli.training_options import PROPOSAL_KEYS, add_settings, add_training
+from keras_frcnn.settings import KEYS
 
 DATA_HELP = (
     "data set: a folder in VOC format, a Pascal VOC year from TensorFlow Datasets (voc/2007, "
@@ -42,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         "keras-frcnn proposals --data photos/ --split trainval",
     )
     _add_data(sub)
-    _add_proposals(sub)
+    add_settings(sub, ("search", "search_side"))
+    _add_processes(sub)
 
     sub = command(
         "train",
@@ -50,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "keras-frcnn train --data photos/ --split trainval --out runs/photos",
     )
     _add_data(sub, required=False)
-    _add_proposals(sub)
+    _add_processes(sub)
     add_training(sub)
 
     sub = command(
@@ -67,7 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_run(sub)
     _add_data(sub, classes=False, required=False)
-    _add_proposals(sub)
+    _add_run_proposals(sub)
+    _add_processes(sub)
     sub.add_argument(
         "--metric",
         choices=("area", "11point"),
@@ -90,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=0.5,
         help="draw detections from this score on (%(default)s)",
     )
-    _add_proposals(sub, imported=False)
+    _add_run_proposals(sub, ("search", "search_side"))
 
     sub = command(
         "export",
@@ -135,15 +138,14 @@ def _add_ablation(sub) -> None:
     )
     sub.add_argument("--recipe", required=True, help="what to vary: keras-frcnn recipes")
     sub.add_argument("--out", required=True, help="folder for runs, table and plot")
-    sub.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-        help="settings of all variants, in place of the recipe's",
-    )  # fmt: skip
     _add_data(sub, classes=False, required=False)
     sub.add_argument("--test-split", help="split to test on (the recipe's)")
-    _add_proposals(sub, imported=False)
-    # Of `train`: what is finished is never trained again here, and proposals are searched for.
-    sub.set_defaults(resume=False, proposals=None, processes=None)
+    _add_processes(sub)
+    add_settings(
+        sub.add_argument_group("settings of all variants, in place of the recipe's"),
+        tuple(key for key in KEYS if key != "proposals"),
+    )
+    sub.set_defaults(resume=False)  # of `train`: what is finished is never trained again here
 
 
 def _add_run(sub) -> None:
@@ -203,18 +205,10 @@ def _add_data(sub, classes=True, required=True) -> None:
     sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
 
 
-def _add_proposals(sub, imported=True) -> None:
-    sub.add_argument(
-        "--search",
-        choices=("fast", "quality"),
-        help="mode of selective search (the recipe's, else fast)",
-    )
-    if imported:
-        sub.add_argument(
-            "--proposals",
-            metavar="FILE",
-            help="take proposals from a .npz or a .mat of selective search instead",
-        )
-        sub.add_argument(
-            "--processes", type=int, help="processes for the search (default: all cores)"
-        )
+def _add_run_proposals(sub, keys=PROPOSAL_KEYS) -> None:
+    """How proposals are found, where that is not to be as the run has it."""
+    add_settings(sub.add_argument_group("proposals, in place of the run's own"), keys)
+
+
+def _add_processes(sub) -> None:
+    sub.add_argument("--processes", type=int, help="processes for the search (default: all cores)")

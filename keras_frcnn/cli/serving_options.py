@@ -2,6 +2,8 @@
 
 import argparse
 
+from keras_frcnn.cli.training_options import add_settings
+
 
 def add_client(sub: argparse.ArgumentParser) -> None:
     """Add the options that say which server to ask and what to do with its answers."""
@@ -39,9 +41,7 @@ def add_client(sub: argparse.ArgumentParser) -> None:
         help="how often to ask again while the server cannot be reached or is too busy "
         "(%(default)s)",
     )
-    sub.add_argument(
-        "--search", choices=("fast", "quality"), help="mode of selective search (fast)"
-    )
+    add_settings(sub, ("search", "search_side"))
 
 
 def add_serving(sub: argparse.ArgumentParser) -> None:

@@ -3,12 +3,14 @@
 M is the number of ground-truth boxes of an image, K the number of object classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_frcnn.data.images import decode_image
+from keras_frcnn.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -69,3 +71,27 @@ class Dataset:
             },
         )
         return tf.data.Dataset.from_tensor_slices(records).map(example, tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A data set and its proposals, which go together through training and evaluation.
+
+    Raises:
+        InputError: there are not as many arrays as images, or one is not [P, 4].
+    """
+
+    dataset: Dataset
+    proposals: Sequence[np.ndarray]  # float32 [P, 4] for each image, in pixels, in its order
+
+    def __post_init__(self):
+        if len(self.proposals) != len(self.dataset.images):
+            raise InputError(
+                f"proposals: of {len(self.proposals)} images, but {self.dataset.name} has "
+                f"{len(self.dataset.images)}"
+            )
+        for record, boxes in zip(self.dataset.images, self.proposals, strict=True):
+            if np.ndim(boxes) != 2 or np.shape(boxes)[1] != 4:
+                raise InputError(
+                    f"proposals of {record.filename}: must be [P, 4], not {list(np.shape(boxes))}"
+                )

@@ -13,6 +13,7 @@ from keras_frcnn.errors import InputError
 
 SHAPES = "shapes"
 TFDS_NAMES = ("voc/2007", "voc/2012")
+TRAINING_SPLITS = ("trainval", "train")  # the first that there is
 
 
 _SPLIT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>-?\d+%?)?:(?P<last>-?\d+%?)?\])?")
@@ -73,6 +74,32 @@ def load(
         class_names=class_names,
         images=_with_unique_filenames(list(records.values())),
         warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def training_split(
+    spec: str | os.PathLike, data_dir: str | os.PathLike | None = None
+) -> str | None:
+    """The split to train on where none is named: `trainval`, else `train`; None where a data set
+    has no lists, or names its splits itself.
+
+    Raises:
+        InputError: as `load`; or there are lists, but neither of these, or not the same in all
+            parts of a union.
+    """
+    parts = parse(os.fspath(spec))
+    if any(part.split for part in parts):
+        return None
+    splits = {part.source: open_source(part.source, data_dir).splits for part in parts}
+    if not any(splits.values()):
+        return None
+    for name in TRAINING_SPLITS:
+        if all(name in found for found in splits.values()):
+            return name
+    described = "; ".join(f"{source} has {', '.join(s) or 'none'}" for source, s in splits.items())
+    raise InputError(
+        f"--split: say what to train on, there is no list {' or '.join(TRAINING_SPLITS)} "
+        f"({described})"
     )
 
 

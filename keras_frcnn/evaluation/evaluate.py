@@ -1,12 +1,12 @@
 """Running a detector over a data set, and what is kept of its evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
@@ -14,32 +14,24 @@ from keras_frcnn.evaluation.voc import Evaluation, evaluate
 from keras_frcnn.files import write_json
 
 
-def detect_all(
-    detector: Detector,
-    dataset: Dataset,
-    proposals: Sequence[np.ndarray],
-    keep_bar: bool = True,
-) -> Iterator[Detections]:
-    """The detections in each image of a data set, with its proposals [P, 4] an image."""
-    for record, image_proposals in tqdm(
-        list(zip(dataset.images, proposals, strict=True)),
+def detect_all(detector: Detector, images: ImageSet, keep_bar: bool = True) -> Iterator[Detections]:
+    """The detections in each image of a data set, from its proposals."""
+    for record, proposals in tqdm(
+        list(zip(images.dataset.images, images.proposals, strict=True)),
         desc="detecting",
         unit="image",
         leave=keep_bar,
         disable=None,  # where there is no terminal
     ):
-        yield detector.detect(read_image(record.path, record.orientation), image_proposals)
+        yield detector.detect(read_image(record.path, record.orientation), proposals)
 
 
 def evaluate_detector(
-    detector: Detector,
-    dataset: Dataset,
-    proposals: Sequence[np.ndarray],
-    metric: str = "area",
+    detector: Detector, images: ImageSet, metric: str = "area"
 ) -> tuple[list[Detections], Evaluation]:
-    """Run a detector over a data set, with its proposals [P, 4] an image, and evaluate it."""
-    detections = list(detect_all(detector, dataset, proposals))
-    return detections, evaluate(detections, dataset, metric)
+    """Run a detector over a data set and evaluate it by `metric` (`voc.evaluate`)."""
+    detections = list(detect_all(detector, images))
+    return detections, evaluate(detections, images.dataset, metric)
 
 
 def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:

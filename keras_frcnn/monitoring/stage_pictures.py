@@ -1,18 +1,16 @@
 """Pictures of every stage of a batch of images while a model trains."""
 
-from collections.abc import Sequence
-
 import keras
-import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from keras_frcnn.batches.sampling import sample_rois
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.pictures import draw as pictures
+from keras_frcnn.settings import Settings
 
 
 class StagePictures(keras.callbacks.Callback):
@@ -23,35 +21,31 @@ class StagePictures(keras.callbacks.Callback):
 
     Args:
         detector: around the model in training, whose weights it shares.
-        dataset, proposals: the first `images` of these with an object that is not difficult.
+        images: the first `COUNT` of these with an object that is not difficult are shown.
+        settings: of the run.
         every: steps between pictures.
-        rois_per_image: sampled from an image.
-        seed: of the sampling.
         events, tag: where the pictures go.
     """
 
     MIN_SCORE = 0.5
+    COUNT = 4
 
     def __init__(
         self,
         detector: Detector,
-        dataset: Dataset,
-        proposals: Sequence[np.ndarray],
+        images: ImageSet,
+        settings: Settings,
         every: int,
-        rois_per_image: int,
-        seed: int,
         events: EventFile,
         tag: str,
-        images: int = 4,
     ):
         super().__init__()
         self.detector = detector
-        self.class_names = dataset.class_names
-        pairs = zip(dataset.images, proposals, strict=True)
-        self.batch = [(r, p) for r, p in pairs if not r.is_difficult.all()][:images]
+        self.class_names = images.dataset.class_names
+        pairs = zip(images.dataset.images, images.proposals, strict=True)
+        self.batch = [(r, p) for r, p in pairs if not r.is_difficult.all()][: self.COUNT]
         self.every = every
-        self.rois_per_image = rois_per_image
-        self.seed = seed
+        self.settings = settings
         self.events = events
         self.tag = tag
 
@@ -73,8 +67,8 @@ class StagePictures(keras.callbacks.Callback):
                 tf.constant(proposals),
                 tf.constant(record.boxes[counted]),
                 tf.constant(record.labels[counted]),
-                tf.random.fold_in(tf.constant([self.seed, i]), step),
-                self.rois_per_image,
+                tf.random.fold_in(tf.constant([self.settings.seed, i]), step),
+                self.settings.rois_per_image,
             )
             found = self.detector.detect(image, proposals).above(self.MIN_SCORE)
             stages += [

@@ -1,15 +1,14 @@
 """The mAP on a validation split while a model trains, and the best model kept."""
 
 import json
-from collections.abc import Sequence
+import sys
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-import keras
-import numpy as np
 from tqdm import tqdm
 
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import detect_all, known
@@ -19,66 +18,67 @@ from keras_frcnn.monitoring.csv_log import CsvLog
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.pictures.curves import draw_precision_recall
 from keras_frcnn.proposals.recall import total_recall
+from keras_frcnn.runs.fingerprint import fingerprint
 from keras_frcnn.runs.interrupts import Interrupts
 
 
-class Validation(keras.callbacks.Callback):
+@dataclass(frozen=True)
+class ValidationSet:
+    """What a training is validated with: images, and the metric of the mAP (`voc.evaluate`)."""
+
+    images: ImageSet
+    metric: str = "area"
+
+
+class Validation:
     """Every so many steps and at the end: mAP on a validation split, and the best model kept.
 
     RUN/validation.csv   step, mAP and AP of each class
     RUN/best.keras       the model of the highest mAP so far, the first of equals
     RUN/best.json        its step, mAP and AP, on which data and by which metric
 
-    A signal ends a validation after the image at hand, without a row; `begin` makes it when the
-    run is resumed. Checkpoints are to be saved after the callbacks of a step: a run that is killed
-    during a validation then resumes before it and does it again.
+    A step is validated after its checkpoint is saved: a run that is killed or stopped during a
+    validation resumes with the model of that step, and `begin` makes it.
 
     Args:
         run: the run directory. A best model that is there already is one to surpass.
         detector: around the model in training, whose weights it shares.
-        dataset, proposals: the validation split, float32 [P, 4] in pixels for each image.
+        validation_set: what to validate with.
         every: steps between validations.
         steps: mini-batches of the whole run.
-        metric: see `evaluate`.
         events: for mAP, AP, proposal recall and precision-recall curves.
-        interrupts: the signals that end a validation.
+        interrupts: a signal ends a validation after the image at hand, without a row.
 
     Raises:
-        InputError: the split has no object to find, or the best model is of another split or
-            metric and cannot be compared.
+        InputError: the split has no object to find or other classes than the detector, or the best
+            model is of another split or metric and cannot be compared.
     """
 
     def __init__(
         self,
         run: Path,
         detector: Detector,
-        dataset: Dataset,
-        proposals: Sequence[np.ndarray],
+        validation_set: ValidationSet,
         every: int,
         steps: int,
-        metric: str,
         events: EventFile,
         interrupts: Interrupts,
     ):
-        super().__init__()
-        if all(record.is_difficult.all() for record in dataset.images):
-            raise InputError(f"{dataset.name}: has no object to validate with")
+        self.images, self.metric = validation_set.images, validation_set.metric
+        self.dataset = self.images.dataset
+        if all(record.is_difficult.all() for record in self.dataset.images):
+            raise InputError(f"{self.dataset.name}: has no object to validate with")
         self.run = run
         self.detector = detector
-        self.dataset = dataset
-        self.proposals = proposals
         self.every = every
         self.steps = steps
-        self.metric = metric
         self.events = events
         self.interrupts = interrupts
         self.log = CsvLog(run / "validation.csv")
+        self.digest = fingerprint(self.images).digest()
         self.best = best_record(run)
-        if self.best and (self.best["data"], self.best["metric"]) != (dataset.name, metric):
-            raise InputError(
-                f"{run}: its best model was chosen on {self.best['data']} by {self.best['metric']},"
-                f" not on {dataset.name} by {metric}; validate as before, or remove best.json"
-            )
+        if self.best:
+            self._check_comparable(self.best)
 
     def begin(self, step: int) -> None:
         """Get ready for training from `step` on.
@@ -87,20 +87,14 @@ class Validation(keras.callbacks.Callback):
         and missing, because a signal ended it or because the run had no validation before.
         """
         self.log.forget_after(step)
-        recall = total_recall(self.proposals, self.dataset)
+        recall = total_recall(self.images)
         self.events.scalars(step, {"validation/proposal_recall": recall})
-        if step and self._is_due(step) and not is_validated(self.run, step):
-            self.validate(step)
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Validate when the time has come."""
-        step = int(self.model.optimizer.iterations.numpy())
-        if self._is_due(step):
+        if step and self.is_due(step) and not is_validated(self.run, step):
             self.validate(step)
 
     def validate(self, step: int) -> None:
         """Evaluate the model and keep it if it is the best so far; nothing if a signal comes."""
-        found = detect_all(self.detector, self.dataset, self.proposals, keep_bar=False)
+        found = detect_all(self.detector, self.images, keep_bar=False)
         detections = list(takewhile(lambda _: self.interrupts.received is None, found))
         if len(detections) < len(self.dataset.images):
             return
@@ -109,10 +103,11 @@ class Validation(keras.callbacks.Callback):
         is_best = not self.best or result.mean_ap > self.best["mAP"]
         if is_best:
             with replacing(self.run / "best.keras") as partial:
-                self.model.save(partial)
+                self.detector.model.save(partial)
             self.best = {
                 "step": step,
                 "data": self.dataset.name,
+                "data_digest": self.digest,
                 "metric": self.metric,
                 "mAP": result.mean_ap,
                 "AP": ap,
@@ -127,13 +122,45 @@ class Validation(keras.callbacks.Callback):
         # Over a progress bar, if there is one.
         tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
 
-    def _is_due(self, step):
+    def is_due(self, step: int) -> bool:
+        """Whether the model after `step` mini-batches is to be validated."""
         return step % self.every == 0 or step == self.steps
+
+    def _check_comparable(self, best: dict) -> None:
+        if best["data_digest"] is None:  # of version 0.1, which knew the data set by its name
+            is_same = best["data"] == self.dataset.name
+        else:
+            is_same = best["data_digest"] == self.digest
+        if not is_same or best["metric"] != self.metric:
+            what = "" if is_same else ", or other content of it,"
+            raise InputError(
+                f"{self.run}: its best model was chosen on {best['data']}{what} by "
+                f"{best['metric']}, not on {self.dataset.name} by {self.metric}; validate as "
+                "before, or remove best.json"
+            )
 
 
 def is_validated(run: Path, step: int) -> bool:
     """Whether the log of the run has a validation of its model after `step` mini-batches."""
     return any(int(row["step"]) == step for row in CsvLog(run / "validation.csv").rows())
+
+
+def forget_best_after(run: Path, step: int) -> None:
+    """Remove the best model of a run if it is of a step after `step`, which will be done again.
+
+    So is one without a record of its step: of a process that was killed between the two.
+    """
+    best = best_record(run)
+    if best is not None and best["step"] <= step:
+        return
+    if best is not None:
+        print(
+            f"{run}: its best model is of step {best['step']} and the training goes on from "
+            f"{step}; it is chosen anew",
+            file=sys.stderr,
+        )
+    (run / "best.json").unlink(missing_ok=True)
+    (run / "best.keras").unlink(missing_ok=True)
 
 
 def best_record(run: Path) -> dict | None:
@@ -143,6 +170,7 @@ def best_record(run: Path) -> dict | None:
         return None
     try:
         best = json.loads(path.read_text("utf-8"))
-        return {key: best[key] for key in ("step", "data", "metric", "mAP", "AP")}
-    except (ValueError, KeyError, TypeError) as error:
+        record = {key: best[key] for key in ("step", "data", "metric", "mAP", "AP")}
+        return {**record, "data_digest": best.get("data_digest")}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read as the record of the best model") from error

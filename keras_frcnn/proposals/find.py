@@ -9,11 +9,13 @@ from queue import SimpleQueue
 import numpy as np
 from tqdm import tqdm
 
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
+from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.proposals.worker import Worker
+from keras_frcnn.settings import Settings
 
 
 def find_proposals(
@@ -58,6 +60,22 @@ def find_proposals(
                 cache.put(key, method.cache_key, boxes)
                 found[key] = boxes
     return [found[key] for key in keys]
+
+
+def search_of(settings: Settings) -> SelectiveSearch:
+    """The selective search that settings ask for."""
+    return SelectiveSearch(mode=settings.search, max_side=settings.search_side)
+
+
+def proposals_of(dataset: Dataset, settings: Settings, processes: int | None = None) -> ImageSet:
+    """A data set with the proposals that settings ask for: imported ones, or by search.
+
+    Raises:
+        InputError: as `find_proposals` and `saved.load_proposals`.
+    """
+    if settings.proposals:
+        return ImageSet(dataset, load_proposals(settings.proposals, dataset))
+    return ImageSet(dataset, find_proposals(dataset, search_of(settings), processes))
 
 
 def _search(missing, method, processes):

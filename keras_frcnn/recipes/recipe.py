@@ -1,10 +1,9 @@
 """The form of a recipe."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.voc import METRICS
-from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.settings import Settings
 
 
@@ -20,7 +19,6 @@ class Recipe:
     test_data: str  # as given to --data
     test_split: str
     metric: str  # of `evaluation.METRICS`
-    search: SelectiveSearch = field(default_factory=SelectiveSearch)  # finds the proposals
 
     def __post_init__(self):
         if self.metric not in METRICS:

@@ -1,5 +1,6 @@
-"""The devices of one machine that share each mini-batch (`--devices`).
+"""What a training runs on: the precision a machine is fast in, and devices that share the work.
 
+`--devices` names those of one machine that share each mini-batch.
 Each device holds a replica of the model and takes its part of the images; the gradients are
 added up, so that a step is that of one device with all the images.
 """
@@ -52,3 +53,24 @@ def _names(devices: str) -> list[str]:
     if len(set(names)) < len(names) or len({name.split(":")[0] for name in names}) > 1:
         raise InputError(f"devices: {devices!r} must be different devices of one kind")
     return names
+
+
+def default_precision() -> str:
+    """`mixed_bfloat16` where the processor or the GPU multiplies bfloat16, else `float32`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
+    else:
+        has_bfloat16 = processor_has_bfloat16()
+    return "mixed_bfloat16" if has_bfloat16 else "float32"
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+    except FileNotFoundError:  # not Linux: no word from the processor
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

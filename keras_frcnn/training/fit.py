@@ -1,15 +1,15 @@
 """Training: builds or resumes the model of a run and fits it with Keras."""
 
-from collections.abc import Sequence
+import dataclasses
+import os
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_frcnn.batches.pipeline import batch_records, training_dataset
 from keras_frcnn.batches.target_statistics import cached_target_statistics
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder
@@ -20,7 +20,12 @@ from keras_frcnn.monitoring.gradients import TrainingStatistics
 from keras_frcnn.monitoring.progress import Progress
 from keras_frcnn.monitoring.stage_pictures import StagePictures
 from keras_frcnn.monitoring.tensorboard import EventFile, EventLog
-from keras_frcnn.monitoring.validation import Validation, is_validated
+from keras_frcnn.monitoring.validation import (
+    Validation,
+    ValidationSet,
+    forget_best_after,
+    is_validated,
+)
 from keras_frcnn.proposals.recall import total_recall
 from keras_frcnn.runs.checkpoints import (
     checkpoint_path,
@@ -31,11 +36,17 @@ from keras_frcnn.runs.checkpoints import (
     save_checkpoint,
 )
 from keras_frcnn.runs.directory import detector_of, load_checkpoint, load_settings, save_settings
+from keras_frcnn.runs.fingerprint import (
+    changes,
+    fingerprint,
+    load_fingerprint,
+    save_fingerprint,
+)
 from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.runs.lock import only_training
-from keras_frcnn.settings import Settings
+from keras_frcnn.settings import AUTO, Settings
 from keras_frcnn.training.callbacks import DropoutMasks, StepDecay, StopOnNaN
-from keras_frcnn.training.devices import distribution
+from keras_frcnn.training.devices import default_precision, distribution
 from keras_frcnn.training.fine_tuning import TrainedDetector
 from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss, ForegroundShare
 from keras_frcnn.training.optimizer import SGD
@@ -45,29 +56,31 @@ LOG_EVERY = 100  # mini-batches: the length of what the callbacks call an epoch
 
 
 def train(
-    run: Path,
-    dataset: Dataset,
-    proposals: Sequence[np.ndarray],
-    settings: Settings,
+    run: str | os.PathLike,
+    images: ImageSet,
+    settings: Settings | None = None,
+    validation: ValidationSet | None = None,
+    *,
     resume: bool = False,
+    changed_data: bool = False,
     checkpoint_every: int = 500,
-    validation: tuple[Dataset, Sequence[np.ndarray]] | None = None,
     validate_every: int = 1000,
-    metric: str = "area",
     devices: str | None = None,
 ) -> keras.Model:
     """Train in the run directory `run` until `settings.steps` mini-batches are done.
 
     Args:
-        proposals: float32 [P, 4] in pixels for each image of `dataset`.
+        images: a data set with its proposals.
+        settings: by default those of the paper; what they leave open is `completed`.
+        validation: another data set, to watch the mAP of and to choose the best model by
+            (`Validation`).
         resume: go on from the run's newest checkpoint, from the beginning where it has none yet;
             only `Settings.FREE_ON_RESUME` may differ from the run's settings.
+        changed_data: go on although the images, objects or proposals are not those that the run
+            was begun with. The statistics of the regression targets stay as they were.
         checkpoint_every: mini-batches between checkpoints.
-        validation: another data set and its proposals, to watch the mAP of and to choose the best
-            model by (`Validation`).
         validate_every: mini-batches between validations, and between pictures for TensorBoard,
             which are of the training set where there is no `validation`.
-        metric: of the mAP, see `evaluation.evaluate`.
         devices: that share each mini-batch, see `devices.distribution`.
 
     With `settings.deterministic` a run that was stopped or killed at any moment and resumed ends
@@ -78,19 +91,24 @@ def train(
         The trained, compiled model; the same is in the run's newest checkpoint.
 
     Raises:
-        InputError: the run exists and `resume` is not given, or was made with other settings, or
-            another process trains in it; or training cannot go on: it has diverged, an image
-            cannot be read any more, the disk cannot be written. The run's checkpoints stay as they
-            were.
+        InputError: the run exists and `resume` is not given, or was made with other settings or
+            data, or another process trains in it; or training cannot go on: it has diverged, an
+            image cannot be read any more, the disk cannot be written. The run's checkpoints stay
+            as they were.
         Interrupted: SIGINT or SIGTERM came; the state after the last step is saved.
     """
     for name, every in (("checkpoint", checkpoint_every), ("validate", validate_every)):
         if every < 1:
             raise InputError(f"{name}_every: must be at least 1, not {every}")
+    run = Path(run)
+    settings = completed(settings or Settings(), images.dataset)
     check_run(run, settings, resume)
+    if validation:
+        _check_classes(settings, validation.images.dataset)
     make_folder(run)
     with only_training(run):
         remove_leftovers(run)
+        _check_data(run, images, resume and not changed_data)
         keras.utils.set_random_seed(settings.seed)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -98,66 +116,41 @@ def train(
             if checkpoint_paths(run):
                 model = load_checkpoint(run, settings, compile=True)
             else:
-                model = build_and_compile(dataset, proposals, settings)
-        done = int(model.optimizer.iterations.numpy())
+                model = build_and_compile(images, settings)
+        done = _steps_done(model)
         if done > settings.steps:
             raise InputError(
                 f"{run} has done {done} steps already: to go on, steps must be more than these, "
                 f"not {settings.steps}"
             )
         save_settings(run, settings)
-        _fit(
-            run,
-            model,
-            dataset,
-            proposals,
-            settings,
-            checkpoint_every,
-            validation,
-            validate_every,
-            metric,
-        )
+        forget_best_after(run, done)
+        _fit(run, model, images, settings, validation, checkpoint_every, validate_every)
     return model
 
 
 def _fit(
     run: Path,
     model: keras.Model,
-    dataset: Dataset,
-    proposals: Sequence[np.ndarray],
+    images: ImageSet,
     settings: Settings,
+    validation: ValidationSet | None,
     checkpoint_every: int,
-    validation: tuple[Dataset, Sequence[np.ndarray]] | None,
     validate_every: int,
-    metric: str,
 ) -> None:
     """Take the steps that the model has not done yet, and make the validation that is missing.
 
     Arguments and errors are those of `train`.
     """
-    start = int(model.optimizer.iterations.numpy())
+    start = _steps_done(model)
     log = Log(run / "log.csv")
     log.forget_after(start)
     is_trained = start >= settings.steps
     if is_trained and (validation is None or is_validated(run, start)):
         return
-    batches = training_dataset(
-        dataset,
-        proposals,
-        TRUNKS[settings.trunk].pixel_means,
-        settings.seed,
-        settings.min_side,
-        settings.max_side,
-        settings.images_per_batch,
-        settings.rois_per_image,
-        start,
-        settings.group_by_aspect,
-    )
 
     def records(step):  # of mini-batch number `step`, counted from 0
-        return batch_records(
-            dataset, step, settings.seed, settings.images_per_batch, settings.group_by_aspect
-        )
+        return batch_records(images.dataset, step, settings)
 
     nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
     interrupts = Interrupts()
@@ -166,41 +159,30 @@ def _fit(
     def after_step(step):
         nonlocal done
         done = step
-        model.stop_training = interrupts.received is not None
-        if model.stop_training or step % checkpoint_every == 0 or step == settings.steps:
+        is_validation_due = validations is not None and validations.is_due(step)
+        is_stopped = interrupts.received is not None
+        is_last = step == settings.steps
+        if is_stopped or is_validation_due or is_last or step % checkpoint_every == 0:
             if not is_finite(model):
                 raise nan_guard.error("weights or momentum are not finite")
             save_checkpoint(run, model, settings.keep_checkpoints)
+        if is_validation_due:
+            validations.validate(step)
+        model.stop_training = interrupts.received is not None
 
     with EventFile(run / "tensorboard", start) as events:
         detector = detector_of(model, settings)
-        pictures = StagePictures(
-            detector,
-            *(validation or (dataset, proposals)),
-            validate_every,
-            settings.rois_per_image,
-            settings.seed,
-            events,
-            "validation/stages" if validation else "training/stages",
-        )
         validations = validation and Validation(
-            run,
-            detector,
-            *validation,
-            validate_every,
-            settings.steps,
-            metric,
-            events,
-            interrupts,
+            run, detector, validation, validate_every, settings.steps, events, interrupts
         )
+        shown, tag = (validation.images, "validation") if validation else (images, "training")
         callbacks = StepCallbacks(
             [
                 StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
                 DropoutMasks(settings.seed),
                 nan_guard,
-                TrainingStatistics(settings.steps, total_recall(proposals, dataset)),
-                *([validations] if validations else []),
-                pictures,
+                TrainingStatistics(settings.steps, total_recall(images)),
+                StagePictures(detector, shown, settings, validate_every, events, f"{tag}/stages"),
                 log,  # from here on they write what those above have put into the log
                 EventLog(events),
                 Progress(settings.steps, settings.images_per_batch),
@@ -216,9 +198,10 @@ def _fit(
                 if validations:
                     validations.begin(start)
                 if not is_trained and interrupts.received is None:
+                    pixel_means = TRUNKS[settings.trunk].pixel_means
                     model.fit(
-                        batches,
-                        shuffle=False,  # `batches` comes shuffled
+                        training_dataset(images, pixel_means, settings, start),
+                        shuffle=False,  # it comes shuffled
                         steps_per_epoch=settings.steps - start,
                         callbacks=callbacks,
                     )
@@ -226,7 +209,7 @@ def _fit(
             # Not the optimizer's count, which a step may advance although its images failed.
             _explain(error, done, records)
             raise
-    step = int(model.optimizer.iterations.numpy())
+    step = _steps_done(model)
     saved = f"step {step} of {settings.steps} is saved in {run}" if step else "nothing is done yet"
     interrupts.check(f"{saved}, the same command with --resume goes on")
 
@@ -243,11 +226,9 @@ def _explain(error: tf.errors.OpError, step: int, records) -> None:
             ) from error
 
 
-def build_and_compile(
-    dataset: Dataset, proposals: Sequence[np.ndarray], settings: Settings
-) -> keras.Model:
+def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     """The model of `settings` with its two losses and the optimizer, ready for `fit`."""
-    mean, std = cached_target_statistics(dataset, proposals)
+    mean, std = cached_target_statistics(images)
     source = TrainedDetector(settings.initial, settings) if settings.initial else None
     finetune_from = settings.finetune_from
     if source:  # frozen by default as where weights are loaded
@@ -286,6 +267,24 @@ def build_and_compile(
     return model
 
 
+def completed(settings: Settings, dataset: Dataset) -> Settings:
+    """The settings with what only the machine and the data set can tell.
+
+    Raises:
+        InputError: the settings name other classes than the data set has, or in another order.
+    """
+    found = {}
+    if settings.precision == AUTO:
+        found["precision"] = default_precision()
+    if not settings.class_names:
+        found["class_names"] = dataset.class_names
+    if not settings.data:
+        found["data"] = dataset.name
+    settings = dataclasses.replace(settings, **found)
+    _check_classes(settings, dataset)
+    return settings
+
+
 def check_run(run: Path, settings: Settings, resume: bool) -> None:
     """Refuse to overwrite a run, or to resume one with other settings than its own.
 
@@ -299,9 +298,37 @@ def check_run(run: Path, settings: Settings, resume: bool) -> None:
             )
         return
     old, new = load_settings(run).to_dict(), settings.to_dict()
-    changed = [k for k in old if old[k] != new[k] and k not in Settings.FREE_ON_RESUME]
+    free = set(Settings.FREE_ON_RESUME)
+    if load_fingerprint(run) is None:  # of version 0.1: the data set is known by its name alone
+        free -= {"data", "split"}
+    changed = [k for k in old if old[k] != new[k] and k not in free]
     if changed:
         raise InputError(
             "--resume goes on with the settings of the run; these differ: "
             + ", ".join(f"{k} (run: {old[k]}, now: {new[k]})" for k in changed)
         )
+
+
+def _check_classes(settings: Settings, dataset: Dataset) -> None:
+    if settings.class_names != dataset.class_names:
+        raise InputError(
+            f"{dataset.name}: has the classes {', '.join(dataset.class_names)}; the detector's "
+            f"are {', '.join(settings.class_names)}, in this order"
+        )
+
+
+def _check_data(run: Path, images: ImageSet, must_be_same: bool) -> None:
+    """Note what the run is trained on; refuse other data than it began with."""
+    now = fingerprint(images)
+    before = load_fingerprint(run) if must_be_same else None
+    if before is not None and (found := changes(before, now)):
+        more = f" (and {len(found) - 1} more changes)" if len(found) > 1 else ""
+        raise InputError(
+            f"{run}: {images.dataset.name} is not what the run was begun with: {found[0]}{more}; "
+            "put it back, or go on deliberately with --changed-data"
+        )
+    save_fingerprint(run, now)
+
+
+def _steps_done(model: keras.Model) -> int:
+    return int(model.optimizer.iterations.numpy())

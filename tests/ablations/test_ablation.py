@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from keras_frcnn.ablations import ABLATIONS, load_ablation
-from keras_frcnn.ablations.ablation import Split, format_markdown, plan, run_ablation
+from keras_frcnn.ablations.ablation import format_markdown, plan, run_ablation
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.runs.checkpoints import checkpoint_path
 from keras_frcnn.runs.directory import load_checkpoint, load_settings
@@ -42,7 +43,7 @@ def split(tmp_path_factory):
         [[(5, 5, 40, 40)], [(10, 20, 50, 60)]],
         labels=[[1], [2]],
     )
-    return Split(dataset, random_proposals(dataset, 20))
+    return ImageSet(dataset, random_proposals(dataset, 20))
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.ablations.ablation import Split
 from keras_frcnn.ablations.measure import (
     as_it_is,
     first_proposals,
     measure,
     without_box_regression,
 )
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.evaluation.evaluate import evaluate_detector
 from keras_frcnn.models.fast_rcnn import fast_rcnn
@@ -29,7 +29,7 @@ def split(tmp_path_factory):
         [[(5, 5, 40, 40)], [(10, 20, 50, 60)]],
         labels=[[1], [2]],
     )
-    return Split(dataset, random_proposals(dataset))
+    return ImageSet(dataset, random_proposals(dataset))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def evaluations(detector, split):
 
 
 def assert_equal(result, detector, split):
-    _, expected = evaluate_detector(detector, split.dataset, split.proposals)
+    _, expected = evaluate_detector(detector, split)
     np.testing.assert_array_equal(result.ap, expected.ap)
     for k in range(2):
         np.testing.assert_array_equal(result.precision[k], expected.precision[k])

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from keras_frcnn.batches.pipeline import batch_records, training_dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.errors import InputError
+from keras_frcnn.settings import Settings
 from tests.images import OBJECT, colored_rectangles, random_proposals
 
 MEANS = (103.939, 116.779, 123.68)
@@ -19,9 +21,14 @@ def rectangles(tmp_path):
     return colored_rectangles(tmp_path, SIZES, BOXES)
 
 
-def batches(dataset, count, **kwargs):
-    kwargs = {"min_side": 120, "max_side": 200, **kwargs}
-    made = training_dataset(dataset, random_proposals(dataset), MEANS, **kwargs)
+def settings_of(min_side=120, **kwargs):
+    sides = (min_side,) if isinstance(min_side, int) else min_side
+    return Settings(**{"min_side": sides, "max_side": 200, **kwargs})
+
+
+def batches(dataset, count, start=0, **kwargs):
+    images = ImageSet(dataset, random_proposals(dataset))
+    made = training_dataset(images, MEANS, settings_of(**kwargs), start)
     return [
         ({k: v.numpy() for k, v in x.items()}, {k: v.numpy() for k, v in y.items()})
         for x, y in made.take(count)
@@ -115,14 +122,9 @@ def test_example_is_a_function_of_seed_and_number(rectangles):
 def test_every_pass_shows_every_usable_image_once_in_a_new_order(tmp_path):
     sizes = [(32 + 4 * i, 60) for i in range(8)]
     dataset = colored_rectangles(tmp_path, sizes, [[(5, 5, 30, 30)]] * 8)
-    made = training_dataset(
-        dataset,
-        random_proposals(dataset),
-        MEANS,
-        min_side=60,
-        max_side=1000,
-        images_per_batch=1,
-    )
+    images = ImageSet(dataset, random_proposals(dataset))
+    settings = settings_of(60, max_side=1000, images_per_batch=1)
+    made = training_dataset(images, MEANS, settings)
     widths = [x["images"].shape[2] for x, _ in made.take(24).as_numpy_iterator()]
     passes = [widths[i : i + 8] for i in (0, 8, 16)]
     assert sorted(passes[0]) == sorted(passes[1]) == sorted(passes[2])
@@ -162,7 +164,7 @@ def test_nothing_usable_is_an_error_that_names_the_data_set(tmp_path):
 
 def test_images_without_proposals_train_on_their_objects(rectangles):
     none = [np.zeros((0, 4), np.float32)] * len(rectangles.images)
-    made = training_dataset(rectangles, none, MEANS, min_side=120, max_side=200)
+    made = training_dataset(ImageSet(rectangles, none), MEANS, settings_of())
     _, y = next(iter(made))
     assert ((y["cls_score"].numpy() == 1).sum(axis=1) == 1).all()
 
@@ -183,7 +185,7 @@ def test_batches_of_one_orientation(tmp_path):
         height, width = x["images"].shape[1:3]
         assert min(height, width) == 60
     for number, (x, _) in enumerate(grouped):
-        records = batch_records(dataset, number, 3, 2, group_by_aspect=True)
+        records = batch_records(dataset, number, settings_of(**kwargs))
         size = max(r.height for r in records), max(r.width for r in records)
         assert x["images"].shape[1:3] == size
     for (xa, _), (xb, _) in zip(grouped[2:], batches(dataset, 4, start=2, **kwargs), strict=True):

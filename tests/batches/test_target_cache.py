@@ -5,7 +5,7 @@ import pytest
 
 from keras_frcnn.batches import target_statistics as target_cache
 from keras_frcnn.batches.target_statistics import cached_target_statistics, fingerprint
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
 from tests.batches.test_targets import record
 
@@ -43,11 +43,11 @@ def files(tmp_path):
 
 
 def test_the_second_time_nothing_is_computed(computed, tmp_path):
-    first = cached_target_statistics(DATASET, PROPOSALS)
-    assert_same(cached_target_statistics(DATASET, PROPOSALS), first)
+    first = cached_target_statistics(ImageSet(DATASET, PROPOSALS))
+    assert_same(cached_target_statistics(ImageSet(DATASET, PROPOSALS)), first)
     # The same boxes under another name and in other files are the same training set.
     moved = replace(DATASET, name="e", images=tuple(replace(r, path="b") for r in RECORDS))
-    assert_same(cached_target_statistics(moved, PROPOSALS), first)
+    assert_same(cached_target_statistics(ImageSet(moved, PROPOSALS)), first)
     assert len(computed) == 1
     assert [p.parent.name for p in files(tmp_path)] == ["targets"]
 
@@ -72,11 +72,12 @@ def changed(index, **change):
     ],
 )
 def test_any_change_of_the_boxes_has_another_fingerprint(dataset, proposals, fg_iou):
-    assert fingerprint(dataset, proposals, fg_iou) != fingerprint(DATASET, PROPOSALS, 0.5)
+    changed = fingerprint(ImageSet(dataset, proposals), fg_iou)
+    assert changed != fingerprint(ImageSet(DATASET, PROPOSALS), 0.5)
 
 
 def test_damaged_files_are_replaced_with_a_word(computed, tmp_path):
-    expected = cached_target_statistics(DATASET, PROPOSALS)
+    expected = cached_target_statistics(ImageSet(DATASET, PROPOSALS))
     (path,) = (tmp_path / "targets").iterdir()
     whole = path.read_bytes()
     flipped = bytearray(whole)
@@ -85,13 +86,13 @@ def test_damaged_files_are_replaced_with_a_word(computed, tmp_path):
     for count, content in enumerate(damaged, 2):
         path.write_bytes(content)
         with pytest.warns(UserWarning, match=f"{path.name} is damaged"):
-            assert_same(cached_target_statistics(DATASET, PROPOSALS), expected)
+            assert_same(cached_target_statistics(ImageSet(DATASET, PROPOSALS)), expected)
         assert len(computed) == count
         assert path.read_bytes() == whole
     np.savez(path, mean=expected[0][:1], std=expected[1][:1])
     with pytest.warns(UserWarning, match=r"\(1, 4\)"):
-        assert_same(cached_target_statistics(DATASET, PROPOSALS), expected)
-    assert_same(cached_target_statistics(DATASET, PROPOSALS), expected)
+        assert_same(cached_target_statistics(ImageSet(DATASET, PROPOSALS)), expected)
+    assert_same(cached_target_statistics(ImageSet(DATASET, PROPOSALS)), expected)
     assert len(computed) == 6
 
 
@@ -103,11 +104,11 @@ def test_an_interrupted_write_leaves_nothing(computed, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(target_cache.np, "savez", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            cached_target_statistics(DATASET, PROPOSALS)
+            cached_target_statistics(ImageSet(DATASET, PROPOSALS))
     assert files(tmp_path) == [] and not any((tmp_path / "targets").iterdir())
 
 
 def test_a_cache_that_cannot_be_written_is_named(computed, tmp_path):
     (tmp_path / "targets").write_text("a file")
     with pytest.raises(InputError, match="targets"):
-        cached_target_statistics(DATASET, PROPOSALS)
+        cached_target_statistics(ImageSet(DATASET, PROPOSALS))

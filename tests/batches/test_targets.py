@@ -1,7 +1,7 @@
 import numpy as np
 
 from keras_frcnn.batches.target_statistics import target_statistics
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from tests.test_boxes import iou_by_counting
 
 
@@ -54,7 +54,7 @@ def test_statistics_equal_a_plain_loop_with_flips():
                     ]
                 )
     assert min(len(c) for c in collected.values()) > 20
-    mean, std = target_statistics(Dataset("d", ("a", "b"), records), proposals)
+    mean, std = target_statistics(ImageSet(Dataset("d", ("a", "b"), records), proposals))
     for k in (1, 2):
         np.testing.assert_allclose(mean[k - 1], np.mean(collected[k], axis=0), atol=1e-5)
         np.testing.assert_allclose(std[k - 1], np.std(collected[k], axis=0), atol=1e-5)
@@ -62,7 +62,7 @@ def test_statistics_equal_a_plain_loop_with_flips():
 
 def test_a_class_without_spread_is_not_divided_by_zero():
     dataset = Dataset("d", ("a", "b"), (record([[0, 0, 10, 10]], [1]),))
-    mean, std = target_statistics(dataset, [np.array([[0, 0, 10, 10]], np.float32)])
+    mean, std = target_statistics(ImageSet(dataset, [np.array([[0, 0, 10, 10]], np.float32)]))
     np.testing.assert_array_equal(mean, np.zeros((2, 4)))
     np.testing.assert_array_equal(std, np.ones((2, 4)))
 
@@ -71,7 +71,7 @@ def test_a_coordinate_with_too_little_spread_keeps_its_mean():
     """The proposal is one part in 100,000 wider than the object on each side."""
     dataset = Dataset("d", ("a",), (record([[1e3, 0, 2e3, 10]], [1]),))
     proposal = np.array([[1e3 - 0.01, 0, 2e3 + 0.01, 10]], np.float32)
-    mean, std = target_statistics(dataset, [proposal])
+    mean, std = target_statistics(ImageSet(dataset, [proposal]))
     np.testing.assert_array_equal(std, np.ones((1, 4)))
     # Of the proposal and of the object itself, whose offset is 0.
     np.testing.assert_allclose(mean, [[0, 0, -np.log(1000.02 / 1000) / 2, 0]], atol=1e-6)
@@ -94,7 +94,7 @@ def test_statistics_worked_by_hand():
     """
     dataset = Dataset("d", ("a",), (record([[0, 0, 20, 10]], [1]),))
     rois = np.array([[0, 0, 10, 10], [0, 0, 20, 5], [0, 0, 9, 10]], np.float32)
-    mean, std = target_statistics(dataset, [rois])
+    mean, std = target_statistics(ImageSet(dataset, [rois]))
     ln2 = np.log(2)
     np.testing.assert_allclose(mean, [[0, 1 / 6, ln2 / 3, ln2 / 3]], atol=1e-6)
     spread = np.sqrt([1 / 12, 1 / 18, 2 * ln2**2 / 9, 2 * ln2**2 / 9])

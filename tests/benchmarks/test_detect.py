@@ -229,7 +229,7 @@ def test_precisions_that_are_measured(monkeypatch, has_bfloat16, options, expect
     def measure(*arguments):
         raise InputError(",".join(arguments[-1]))
 
-    monkeypatch.setattr("keras_frcnn.settings.processor_has_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr("keras_frcnn.training.devices.processor_has_bfloat16", lambda: has_bfloat16)
     monkeypatch.setattr(detect, "_search", lambda image, threads: (1.0, np.zeros((0, 4))))
     monkeypatch.setattr(detect, "measure", measure)
     with pytest.raises(InputError, match=f"^{','.join(expected)}$"):

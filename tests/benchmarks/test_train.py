@@ -20,9 +20,9 @@ def test_workload_is_two_images_of_600_x_800_pixels_and_128_rois_with_objects():
 
 
 def test_files_are_of_the_size_of_photographs(tmp_path):
-    dataset, proposals = workload(tmp_path, [VOC_SIZE])
-    assert 60_000 < (tmp_path / dataset.images[0].filename).stat().st_size < 130_000
-    assert proposals[0].shape == (2000, 4)
+    images = workload(tmp_path, [VOC_SIZE])
+    assert 60_000 < (tmp_path / images.dataset.images[0].filename).stat().st_size < 130_000
+    assert images.proposals[0].shape == (2000, 4)
 
 
 def test_steps_taken_in_turn_and_stages_that_add_up(monkeypatch):

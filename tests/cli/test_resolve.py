@@ -24,26 +24,18 @@ def test_a_recipe_gives_every_setting():
     assert resolved("--recipe vgg16-bccd").report() == "settings: recipe vgg16-bccd"
 
 
-def test_options_and_set_take_the_place_of_the_recipes():
-    found = resolved("--recipe vgg16-bccd --steps 10 --set rate=0.1 min_side=64 --set seed=3")
+def test_options_take_the_place_of_the_recipes():
+    found = resolved("--recipe vgg16-bccd --steps 10 --rate 0.1 --min-side 64 --seed 3")
     settings = found.settings
     assert (settings.steps, settings.rate, settings.min_side, settings.seed) == (10, 0.1, (64,), 3)
     assert settings.warmup == 100 and settings.recipe == "vgg16-bccd"
     assert found.report().splitlines() == [
         "settings: recipe vgg16-bccd, with",
-        "  min_side=64 (not 320)",
-        "  steps=10 (not 3000)",
-        "  rate=0.1 (not 0.005)",
-        "  seed=3 (not 0)",
+        "  --min-side 64 (not 320)",
+        "  --steps 10 (not 3000)",
+        "  --rate 0.1 (not 0.005)",
+        "  --seed 3 (not 0)",
     ]
-
-
-def test_the_same_setting_twice():
-    assert settings_of("--data d --steps 10 --set steps=10").steps == 10
-    with pytest.raises(InputError, match="steps is given twice: 10 and 20"):
-        resolved("--data d --steps 10 --set steps=20")
-    with pytest.raises(InputError, match="weights is given twice: none and imagenet"):
-        resolved("--data d --weights none --set weights=imagenet")
 
 
 def test_other_data_does_not_take_the_recipes_split():
@@ -60,7 +52,7 @@ def test_no_data_at_all():
 
 def test_impossible_values_are_refused_before_the_data_is_read():
     with pytest.raises(InputError, match="steps: must be positive"):
-        resolved("--recipe vgg16-bccd --set steps=0")
+        resolved("--recipe vgg16-bccd --steps 0")
     with pytest.raises(InputError, match="nearest is 'squeezenet'"):
         resolved("--data d --trunk squeezenett")
 
@@ -73,18 +65,25 @@ def test_unknown_recipe():
 def test_without_a_recipe_vgg16_starts_from_imagenet():
     assert settings_of("--data d").weights == "imagenet"
     assert settings_of("--data d --weights none").weights is None
-    assert settings_of("--data d --set weights=w.h5").weights == "w.h5"
+    assert settings_of("--data d --weights w.h5").weights == "w.h5"
     assert settings_of("--data d --trunk squeezenet").weights is None
     assert resolved("--data d --split s --steps 5").report().splitlines() == [
         "settings: the defaults, with",
-        "  steps=5 (not 40000)",
+        "  --steps 5 (not 40000)",
     ]
 
 
 @pytest.fixture
 def run(tmp_path):
     settings = Settings(
-        "photos", "train", ("cat",), "squeezenet", fc_units=(8, 8), min_side=(64,), max_side=90
+        "photos",
+        "train",
+        ("cat",),
+        "squeezenet",
+        fc_units=(8, 8),
+        min_side=(64,),
+        max_side=90,
+        precision="float32",
     )
     save_settings(tmp_path, settings)
     return tmp_path
@@ -114,7 +113,15 @@ def test_a_resumed_run_has_its_own_settings(run):
     settings = settings_of("--resume --steps 7", run)
     assert settings.trunk == "squeezenet" and settings.steps == 7
     assert (settings.data, settings.split) == ("photos", "train")
-    assert settings_of("--resume --data elsewhere", run).data == "elsewhere"
+    elsewhere = settings_of("--resume --data elsewhere", run)
+    assert (elsewhere.data, elsewhere.split) == ("elsewhere", "train")
+
+
+def test_a_resumed_run_finds_proposals_as_before(run):
+    options = "--data d --search quality --search-side 320"
+    save_settings(run, settings_of(options))
+    assert settings_of("--resume", run).search == "quality"
+    assert settings_of("--resume", run).search_side == 320
 
 
 def test_a_resumed_run_differs_from_the_same_defaults_as_a_new_one(run):

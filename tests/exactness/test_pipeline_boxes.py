@@ -9,7 +9,8 @@ from PIL import Image
 from scipy import stats
 
 from keras_frcnn.batches.pipeline import training_dataset
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
+from keras_frcnn.settings import Settings
 from tests.exactness import formulas
 
 NO_MEANS = (0.0, 0.0, 0.0)
@@ -32,10 +33,11 @@ def coordinate_image(folder, height, width, boxes, name="0"):
     )
 
 
-def examples(records, proposals, count, **settings):
+def examples(records, proposals, count, min_side, max_side):
     """The first examples of training as NumPy: image, rois, labels, targets."""
     dataset = Dataset("coordinates", ("one",), tuple(records))
-    batches = training_dataset(dataset, proposals, NO_MEANS, images_per_batch=1, **settings)
+    settings = Settings(min_side=(min_side,), max_side=max_side, images_per_batch=1)
+    batches = training_dataset(ImageSet(dataset, proposals), NO_MEANS, settings)
     for x, y in batches.take(count).as_numpy_iterator():
         yield x["images"][0], x["rois"][0], y["cls_score"][0], y["bbox_pred"][0, :, 1:]
 

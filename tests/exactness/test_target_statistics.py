@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_frcnn.batches.target_statistics import target_statistics
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.models.fast_rcnn import fast_rcnn
 from tests.exactness import formulas
 from tests.exactness.test_sampler import integer_boxes
@@ -71,7 +71,7 @@ def test_statistics_equal_a_plain_loop(seed):
     dataset, proposals = generated(seed)
     found = all_targets(dataset, proposals)
     assert min(len(found[u]) for u in (1, 2, 3)) > 30 and not found[CLASSES]
-    mean, std = target_statistics(dataset, proposals)
+    mean, std = target_statistics(ImageSet(dataset, proposals))
     assert mean.shape == std.shape == (CLASSES, 4)
     assert mean.dtype == std.dtype == np.float32
     for u in (1, 2, 3):
@@ -86,14 +86,14 @@ def test_statistics_equal_a_plain_loop(seed):
 
 
 def test_mirror_images_make_the_mean_of_tx_zero():
-    mean, _ = target_statistics(*generated(2))
+    mean, _ = target_statistics(ImageSet(*generated(2)))
     np.testing.assert_allclose(mean[:, 0], 0, atol=1e-12)
     assert (np.abs(mean[:3, 1:]) > 1e-3).all()
 
 
 def test_the_model_contains_the_inverse():
     """Its last layer takes normalised outputs to targets: times the deviation, plus the mean."""
-    mean, std = target_statistics(*generated(3))
+    mean, std = target_statistics(ImageSet(*generated(3)))
     model = fast_rcnn(CLASSES, "squeezenet", fc_units=(4, 4), bbox_mean=mean, bbox_std=std)
     outputs = np.random.default_rng(0).normal(size=(2, 3, CLASSES, 4)).astype(np.float32)
     found = model.get_layer("bbox_pred")(outputs)

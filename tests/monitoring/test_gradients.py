@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_frcnn.batches.pipeline import training_dataset
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.monitoring.gradients import TrainingStatistics
 from keras_frcnn.training.fit import build_and_compile, train
@@ -65,15 +66,15 @@ def losses_by_hand(model, batch, std):
 def test_norms_and_shares_of_a_run(dataset, tmp_path):
     """Train two steps alike, then differentiate the loss of the third by a tape."""
     proposals = random_proposals(dataset)
-    train(tmp_path / "run", dataset, proposals, tiny_settings())
+    train(tmp_path / "run", ImageSet(dataset, proposals), tiny_settings())
     with (tmp_path / "run" / "log.csv").open() as file:
         (row,) = csv.DictReader(file)
 
-    other = train(tmp_path / "two", dataset, proposals, tiny_settings(steps=2))
+    other = train(tmp_path / "two", ImageSet(dataset, proposals), tiny_settings(steps=2))
     batches = list(
-        training_dataset(dataset, proposals, TRUNKS["tiny"].pixel_means, 0, (64,), 100, 2, 16).take(
-            3
-        )
+        training_dataset(
+            ImageSet(dataset, proposals), TRUNKS["tiny"].pixel_means, tiny_settings()
+        ).take(3)
     )
     std = np.sqrt(other.get_layer("bbox_pred").variance).reshape(2, 4)
     with tf.GradientTape() as tape:
@@ -149,6 +150,6 @@ def test_measuring_changes_no_weight():
 
 def test_measurement_is_no_part_of_the_saved_state(dataset):
     """A checkpoint holds step, rate and a momentum for each trained weight, nothing else."""
-    model = build_and_compile(dataset, random_proposals(dataset), tiny_settings())
+    model = build_and_compile(ImageSet(dataset, random_proposals(dataset)), tiny_settings())
     model.optimizer.build(model.trainable_variables)
     assert len(model.optimizer.variables) == 2 + len(model.trainable_variables)

@@ -3,19 +3,22 @@
 import csv
 import json
 import signal
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.evaluation.evaluate import evaluate_detector
 from keras_frcnn.evaluation.voc import Evaluation
 from keras_frcnn.monitoring.tensorboard import EventFile
-from keras_frcnn.monitoring.validation import Validation
+from keras_frcnn.monitoring.validation import Validation, ValidationSet
 from keras_frcnn.runs.checkpoints import checkpoint_paths, checkpoint_step
 from keras_frcnn.runs.directory import detector_of
+from keras_frcnn.runs.fingerprint import fingerprint
 from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.training.fit import build_and_compile, train
 from tests.images import colored_rectangles, random_proposals
@@ -55,9 +58,9 @@ class Scripted:
         aps = iter(mean_aps)
         interrupts = Interrupts()
 
-        def detect_all(detector, data, proposals, keep_bar):
+        def detect_all(detector, images, keep_bar):
             self.detecting = next(aps)
-            for k in range(len(data.images)):
+            for k in range(len(images.dataset.images)):
                 assert k < 2 or self.detecting is not None, "goes on although a signal came"
                 if k == 1 and self.detecting is None:
                     interrupts.received = signal.SIGTERM
@@ -80,20 +83,19 @@ class Scripted:
         monkeypatch.setattr("keras_frcnn.monitoring.validation.evaluate", evaluate)
         self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="weight")])
         self.model.compile("sgd", "mse")
-        self.callback = Validation(
-            run, None, dataset, random_proposals(dataset), every, 95, metric,
+        validation_set = ValidationSet(ImageSet(dataset, random_proposals(dataset)), metric)
+        self.validation = Validation(
+            run, SimpleNamespace(model=self.model), validation_set, every, 95,
             EventFile(run / "tensorboard"), interrupts,
         )  # fmt: skip
-        self.callback.set_model(self.model)
 
     def go(self, first, last):
         """Take the steps from `first` to `last`; the weight of the model counts them."""
-        self.model.optimizer.iterations.assign(first - 1)
-        self.callback.begin(first - 1)
+        self.validation.begin(first - 1)
         for step in range(first, last + 1):
-            self.model.optimizer.iterations.assign(step)
             self.model.get_layer("weight").kernel.assign([[step]])
-            self.callback.on_train_batch_end(0, {})
+            if self.validation.is_due(step):
+                self.validation.validate(step)
 
     @staticmethod
     def kept(run):
@@ -103,9 +105,11 @@ class Scripted:
 def test_the_first_of_the_best_is_kept(dataset, tmp_path, monkeypatch, capsys):
     Scripted(tmp_path, dataset, monkeypatch, [0.25, 0.5, 0.5, 0.125]).go(1, 40)
     assert Scripted.kept(tmp_path) == 20
+    digest = fingerprint(ImageSet(dataset, random_proposals(dataset))).digest()
     assert best(tmp_path) == {
         "step": 20,
         "data": "rectangles",
+        "data_digest": digest,
         "metric": "area",
         "mAP": 0.5,
         "AP": {"one": 0.5, "two": None},
@@ -188,12 +192,14 @@ def test_a_run_with_validation(dataset, tmp_path, capsys):
     run = tmp_path / "run"
     proposals = random_proposals(dataset)
     settings = tiny_settings(steps=220, rate=0.02)
-    watched = {"validation": (dataset, proposals), "validate_every": 100}
-    model = train(run, dataset, proposals, settings, **watched)
+    watched = {"validation": ValidationSet(ImageSet(dataset, proposals)), "validate_every": 100}
+    model = train(run, ImageSet(dataset, proposals), settings, **watched)
     assert [row["step"] for row in rows(run)] == ["100", "200", "220"]
 
     def mean_ap(model):
-        return evaluate_detector(detector_of(model, settings), dataset, proposals)[1].mean_ap
+        return evaluate_detector(detector_of(model, settings), ImageSet(dataset, proposals))[
+            1
+        ].mean_ap
 
     best_row = max(rows(run), key=lambda row: float(row["mAP"]))
     assert float(best_row["mAP"]) > 0.1
@@ -223,13 +229,13 @@ def test_a_run_with_validation(dataset, tmp_path, capsys):
 
 def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
     run = tmp_path / "run"
-    proposals = random_proposals(dataset)
-    watched = {"validation": (dataset, proposals), "validate_every": 40, "checkpoint_every": 50}
-    train(run, dataset, proposals, tiny_settings(steps=120), **watched)
+    images = ImageSet(dataset, random_proposals(dataset))
+    watched = {"validate_every": 40, "checkpoint_every": 50, "validation": ValidationSet(images)}
+    train(run, images, tiny_settings(steps=120), **watched)
     first_best = best(run)
     for path in checkpoint_paths(run)[:-1]:  # as if killed before those after step 50
         path.unlink()
-    train(run, dataset, proposals, tiny_settings(steps=160), resume=True, **watched)
+    train(run, images, tiny_settings(steps=160), resume=True, **watched)
     assert [row["step"] for row in rows(run)] == ["40", "80", "120", "160"]
     assert best(run)["mAP"] == max([first_best["mAP"], *(float(r["mAP"]) for r in rows(run))])
     events = event_accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
@@ -240,8 +246,8 @@ def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
 
 def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):
     """The model is saved at once, and nothing else is done before its validation is made up for."""
-    run, proposals = tmp_path / "run", random_proposals(dataset)
-    watched = {"validation": (dataset, proposals), "validate_every": 10, "checkpoint_every": 100}
+    run, images = tmp_path / "run", ImageSet(dataset, random_proposals(dataset))
+    watched = {"validate_every": 10, "checkpoint_every": 100, "validation": ValidationSet(images)}
 
     def go(stop_at, resume=True):
         """Train, and send a signal when image number `stop_at` of all validations is read."""
@@ -254,7 +260,7 @@ def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):
 
         seen = []
         monkeypatch.setattr("keras_frcnn.evaluation.evaluate.read_image", read)
-        train(run, dataset, proposals, tiny_settings(steps=15), resume=resume, **watched)
+        train(run, images, tiny_settings(steps=15), resume=resume, **watched)
         return len(seen)
 
     def done():
@@ -275,18 +281,24 @@ def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):
 
 def test_a_finished_run_is_validated_when_asked_for(dataset, tmp_path):
     run, proposals = tmp_path / "run", random_proposals(dataset)
-    train(run, dataset, proposals, tiny_settings(steps=5))
-    validation = (dataset, proposals)
-    train(run, dataset, proposals, tiny_settings(steps=5), resume=True, validation=validation)
+    train(run, ImageSet(dataset, proposals), tiny_settings(steps=5))
+    validation = ValidationSet(ImageSet(dataset, proposals))
+    train(
+        run,
+        ImageSet(dataset, proposals),
+        tiny_settings(steps=5),
+        resume=True,
+        validation=validation,
+    )
     assert [row["step"] for row in rows(run)] == ["5"] and best(run)["step"] == 5
 
 
 def test_validation_does_not_change_the_training(dataset, tmp_path):
     proposals = random_proposals(dataset)
     settings = tiny_settings(steps=5, dropout=0.5)
-    plain = train(tmp_path / "plain", dataset, proposals, settings)
-    watched = {"validation": (dataset, proposals), "validate_every": 2}
-    model = train(tmp_path / "watched", dataset, proposals, settings, **watched)
+    plain = train(tmp_path / "plain", ImageSet(dataset, proposals), settings)
+    watched = {"validation": ValidationSet(ImageSet(dataset, proposals)), "validate_every": 2}
+    model = train(tmp_path / "watched", ImageSet(dataset, proposals), settings, **watched)
     for a, b in zip(plain.weights, model.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6, err_msg=a.path)
     assert len(rows(tmp_path / "watched")) == 3
@@ -294,18 +306,18 @@ def test_validation_does_not_change_the_training(dataset, tmp_path):
 
 def test_images_of_all_sizes_are_detected_by_one_trace(dataset):
     proposals = random_proposals(dataset)
-    model = build_and_compile(dataset, proposals, tiny_settings())
+    model = build_and_compile(ImageSet(dataset, proposals), tiny_settings())
     detector = detector_of(model, tiny_settings())
     for _ in range(2):
-        evaluate_detector(detector, dataset, [p[: 5 + len(p) // 2] for p in proposals])
-        evaluate_detector(detector, dataset, proposals)
+        evaluate_detector(detector, ImageSet(dataset, [p[: 5 + len(p) // 2] for p in proposals]))
+        evaluate_detector(detector, ImageSet(dataset, proposals))
     assert detector._traced.experimental_get_tracing_count() == 1
 
 
 def test_a_detector_follows_the_model_in_training(dataset):
     """The weights are shared: no copy, no reading back."""
     proposals = random_proposals(dataset)
-    model = build_and_compile(dataset, proposals, tiny_settings())
+    model = build_and_compile(ImageSet(dataset, proposals), tiny_settings())
     detector = detector_of(model, tiny_settings())
     image = np.full((60, 70, 3), 120, np.uint8)
     detector.detect(image, proposals[0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.proposals.recall import average_recall, proposal_recall, total_recall
 
 
@@ -28,10 +28,14 @@ def test_hand_worked_recall():
         np.float32([[0, 0, 1, 1]]),
     ]
     # Class 1: one of (first image) two, and 200/400 in the second image; class 2 only difficult.
-    np.testing.assert_allclose(proposal_recall(proposals, dataset), [2 / 3, np.nan, 1, np.nan])
-    np.testing.assert_allclose(proposal_recall(proposals, dataset, 0.76), [0, np.nan, 0, np.nan])
-    assert total_recall(proposals, dataset) == 3 / 4
-    assert total_recall(proposals, dataset, 0.76) == 0
+    np.testing.assert_allclose(
+        proposal_recall(ImageSet(dataset, proposals)), [2 / 3, np.nan, 1, np.nan]
+    )
+    np.testing.assert_allclose(
+        proposal_recall(ImageSet(dataset, proposals), 0.76), [0, np.nan, 0, np.nan]
+    )
+    assert total_recall(ImageSet(dataset, proposals)) == 3 / 4
+    assert total_recall(ImageSet(dataset, proposals), 0.76) == 0
 
 
 def test_images_without_proposals():
@@ -40,8 +44,8 @@ def test_images_without_proposals():
         is_difficult=np.array([False]),
     )  # fmt: skip
     dataset = Dataset("d", ("one",), (record,))
-    assert proposal_recall([np.zeros((0, 4), np.float32)], dataset).tolist() == [0.0]
-    assert total_recall([np.zeros((0, 4), np.float32)], dataset) == 0
+    assert proposal_recall(ImageSet(dataset, [np.zeros((0, 4), np.float32)])).tolist() == [0.0]
+    assert total_recall(ImageSet(dataset, [np.zeros((0, 4), np.float32)])) == 0
 
 
 def test_average_recall_is_the_mean_over_thresholds():
@@ -54,9 +58,9 @@ def test_average_recall_is_the_mean_over_thresholds():
     dataset = Dataset("d", ("one",), (record,))
     # IoU 1, 0.75 and 0.5 with the three objects; 2 * (IoU - 0.5) is 1, 0.5 and 0.
     proposals = [np.float32([[0, 0, 40, 10], [50, 50, 80, 60], [0, 80, 20, 90]])]
-    assert average_recall(proposals, dataset) == pytest.approx(0.5)
+    assert average_recall(ImageSet(dataset, proposals)) == pytest.approx(0.5)
     thresholds = np.linspace(0.5, 1, 2001)
-    recalls = [total_recall(proposals, dataset, t) for t in thresholds]
-    assert average_recall(proposals, dataset) == pytest.approx(np.mean(recalls), abs=1e-3)
-    assert average_recall([np.zeros((0, 4), np.float32)], dataset) == 0
-    assert np.isnan(average_recall([], Dataset("d", ("one",), ())))
+    recalls = [total_recall(ImageSet(dataset, proposals), t) for t in thresholds]
+    assert average_recall(ImageSet(dataset, proposals)) == pytest.approx(np.mean(recalls), abs=1e-3)
+    assert average_recall(ImageSet(dataset, [np.zeros((0, 4), np.float32)])) == 0
+    assert np.isnan(average_recall(ImageSet(Dataset("d", ("one",), ()), [])))

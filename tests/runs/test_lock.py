@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.runs.lock import only_training
 
@@ -53,7 +54,7 @@ def test_trainings_take_the_lock(other, tmp_path, monkeypatch):
     add_trunk(monkeypatch)
     dataset = tiny_dataset(tmp_path)
     with pytest.raises(InputError, match="another process is training in it"):
-        train(tmp_path, dataset, random_proposals(dataset), tiny_settings())
+        train(tmp_path, ImageSet(dataset, random_proposals(dataset)), tiny_settings())
     assert not (tmp_path / "config.json").exists()
 
 

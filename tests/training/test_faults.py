@@ -12,6 +12,7 @@ import pytest
 from keras_frcnn.batches.pipeline import batch_records, training_dataset
 from keras_frcnn.cli import __main__ as cli
 from keras_frcnn.cli import commands
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.runs.checkpoints import checkpoint_paths, checkpoint_step, read_checkpoint
 from keras_frcnn.training import fit as training
@@ -31,7 +32,7 @@ def data(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     dataset = tiny_dataset(folder)
-    return dataset, random_proposals(dataset)
+    return ImageSet(dataset, random_proposals(dataset))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_signal_finishes_the_step_and_saves_and_resume_goes_on(data, tmp_path, a
     handler = signal.getsignal(number)
     at_step(2, lambda: os.kill(os.getpid(), number))
     with pytest.raises(Interrupted, match=f"{number.name}; step 3 .*--resume") as stopped:
-        train(tmp_path / "run", *data, settings)
+        train(tmp_path / "run", data, settings)
     assert stopped.value.number == number
     assert steps_of(tmp_path / "run") == [3]
     assert signal.getsignal(number) is handler
@@ -86,11 +87,11 @@ def test_signal_finishes_the_step_and_saves_and_resume_goes_on(data, tmp_path, a
 
     training.training_dataset, at_step.seen[:] = watched, []
     try:
-        train(tmp_path / "run", *data, settings, resume=True)
+        train(tmp_path / "run", data, settings, resume=True)
     finally:
         training.training_dataset = whole
     assert at_step.seen == [(3, 0.01), (4, 0.001), (5, 0.001)]
-    fourth = list(whole(*data, (103.939, 116.779, 123.68), 0, 64, 100, 2, 16).take(4))[3]
+    fourth = list(whole(data, (103.939, 116.779, 123.68), settings).take(4))[3]
     np.testing.assert_array_equal(fed[0][0]["images"], fourth[0]["images"])
     np.testing.assert_array_equal(fed[0][1]["cls_score"], fourth[1]["cls_score"])
 
@@ -102,7 +103,7 @@ def test_second_signal_stops_at_once(data, tmp_path, at_step):
 
     at_step(2, twice)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        train(tmp_path / "run", *data, tiny_settings(steps=6), checkpoint_every=1)
+        train(tmp_path / "run", data, tiny_settings(steps=6), checkpoint_every=1)
     assert not isinstance(stopped.value, Interrupted)
     assert steps_of(tmp_path / "run") == [2, 1]
 
@@ -122,8 +123,8 @@ def test_divergence_names_step_and_images_and_leaves_the_checkpoints(data, tmp_p
 
     monkeypatch.setattr(StepDecay, "rate_at", rate_at)
     with pytest.raises(InputError, match=r"loss is (nan|inf) at step 5") as diverged:
-        train(tmp_path / "run", *data, tiny_settings(steps=9), checkpoint_every=3)
-    for record in batch_records(data[0], 4):
+        train(tmp_path / "run", data, tiny_settings(steps=9), checkpoint_every=3)
+    for record in batch_records(data.dataset, 4, tiny_settings()):
         assert record.filename in str(diverged.value)
     assert steps_of(tmp_path / "run") == [3]
     assert_loadable(tmp_path / "run")
@@ -137,7 +138,7 @@ def test_weights_that_are_no_numbers_are_not_saved(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(StepDecay, "rate_at", rate_at)
     with pytest.raises(InputError, match="weights or momentum are not finite at step 4"):
-        train(tmp_path / "run", *data, tiny_settings(steps=4), checkpoint_every=2)
+        train(tmp_path / "run", data, tiny_settings(steps=4), checkpoint_every=2)
     assert steps_of(tmp_path / "run") == [2]
     assert_loadable(tmp_path / "run")
 
@@ -146,9 +147,13 @@ def test_vanished_image_is_named(data, tmp_path, at_step):
     gone = [Path(record.path) for record in data[0].images[::2]]
     at_step(3, lambda: [path.unlink() for path in gone])
     with pytest.raises(InputError, match="there is no such image") as vanished:
-        train(tmp_path / "run", *data, tiny_settings(steps=1000), checkpoint_every=1)
+        train(tmp_path / "run", data, tiny_settings(steps=1000), checkpoint_every=1)
     last = at_step.seen[-1][0]
-    missing = [r.path for r in batch_records(data[0], last) if not Path(r.path).exists()]
+    missing = [
+        r.path
+        for r in batch_records(data.dataset, last, tiny_settings())
+        if not Path(r.path).exists()
+    ]
     message = str(vanished.value)
     assert message.startswith(f"step {last + 1} ")
     assert any(path in message for path in missing)
@@ -162,7 +167,7 @@ def test_full_disk_leaves_the_checkpoints(data, tmp_path, at_step):
     at_step(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1])))
     try:
         with pytest.raises(InputError, match=r"step-00000004\.keras: .*File too large"):
-            train(tmp_path / "run", *data, tiny_settings(steps=6), checkpoint_every=2)
+            train(tmp_path / "run", data, tiny_settings(steps=6), checkpoint_every=2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert steps_of(tmp_path / "run") == [2]
@@ -173,9 +178,9 @@ def test_full_disk_leaves_the_checkpoints(data, tmp_path, at_step):
 def test_no_retracing_with_images_of_many_sizes(tmp_path, monkeypatch):
     sizes = [(60 + 3 * i, 90 - 4 * i) for i in range(8)]
     dataset = colored_rectangles(tmp_path, sizes, [[(5, 5, 40, 40)]] * len(sizes))
-    proposals = random_proposals(dataset)
-    model = build_and_compile(dataset, proposals, tiny_settings())
-    batches = training_dataset(dataset, proposals, (0.0, 0.0, 0.0), 0, 64, 100, 2, 16)
+    images = ImageSet(dataset, random_proposals(dataset))
+    model = build_and_compile(images, tiny_settings())
+    batches = training_dataset(images, (0.0, 0.0, 0.0), tiny_settings())
     assert len({tuple(x["images"].shape) for x, _ in batches.take(8)}) > 3
     traced, after_step = [], []
     layer = model.get_layer("roi_pool")

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.fast_rcnn import fast_rcnn
 from keras_frcnn.models.trunks import TRUNKS, Trunk
@@ -70,7 +71,7 @@ def checkpoint_of_the_source(source, monkeypatch):
 def built(dataset, **changes):
     settings = replace(SETTINGS, **changes)
     keras.utils.set_random_seed(2)
-    return build_and_compile(dataset, random_proposals(dataset), settings)
+    return build_and_compile(ImageSet(dataset, random_proposals(dataset)), settings)
 
 
 def test_same_classes_give_the_same_detector(source, dataset):

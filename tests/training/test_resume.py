@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.runs.checkpoints import checkpoint_path, checkpoint_paths, read_checkpoint
 from tests import runner
 from tests.images import random_proposals
@@ -71,8 +72,8 @@ def test_two_devices_take_the_step_of_one(data, tmp_path):
     settings = tiny_settings(steps=2, rois_per_image=32, l2=0.0)
     one, two = tmp_path / "one", tmp_path / "two"
     processes = [
-        runner.start(one, dataset, few, settings, cpus=2),
-        runner.start(two, dataset, few, settings, cpus=2, devices="cpu:0,cpu:1"),
+        runner.start(one, ImageSet(dataset, few), settings, cpus=2),
+        runner.start(two, ImageSet(dataset, few), settings, cpus=2, devices="cpu:0,cpu:1"),
     ]
     for process in processes:
         runner.finish(*process)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.monitoring.csv_log import Log
 from keras_frcnn.runs.checkpoints import checkpoint_path, checkpoint_paths
@@ -46,8 +47,12 @@ def dataset(tmp_path_factory):
 def trained(dataset, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "whole"
     keras.utils.set_random_seed(0)
-    model = train(run, dataset, random_proposals(dataset), SETTINGS)
+    model = train(run, ImageSet(dataset, random_proposals(dataset)), SETTINGS)
     return run, model
+
+
+def go_on(run, dataset, settings):
+    return train(run, ImageSet(dataset, random_proposals(dataset)), settings, resume=True)
 
 
 def test_run_directory_holds_what_the_commands_need(trained):
@@ -66,7 +71,7 @@ def test_loss_falls(dataset, tmp_path):
     settings = replace(
         SETTINGS, trunk="vgg_cnn_m_1024", fc_units=(64, 64), dropout=0.0, steps=200, decay_at=()
     )
-    train(tmp_path / "run", dataset, random_proposals(dataset), settings)
+    train(tmp_path / "run", ImageSet(dataset, random_proposals(dataset)), settings)
     header, first, last = (tmp_path / "run" / "log.csv").read_text().split()
     column = header.split(",").index("loss")
     assert float(last.split(",")[column]) < 0.7 * float(first.split(",")[column])
@@ -76,8 +81,8 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(trained, dataset, tmp_
     _, model = trained
     proposals = random_proposals(dataset)
     half = replace(SETTINGS, steps=2)
-    train(tmp_path / "run", dataset, proposals, half)
-    resumed = train(tmp_path / "run", dataset, proposals, SETTINGS, resume=True)
+    train(tmp_path / "run", ImageSet(dataset, proposals), half)
+    resumed = train(tmp_path / "run", ImageSet(dataset, proposals), SETTINGS, resume=True)
     for a, b in zip(model.weights, resumed.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=a.path)
     assert len((tmp_path / "run" / "log.csv").read_text().split()) == 3  # a header, two rows
@@ -86,7 +91,7 @@ def test_resumed_run_ends_where_an_uninterrupted_one_does(trained, dataset, tmp_
 def test_resuming_a_finished_run_changes_nothing(trained, dataset):
     run, _ = trained
     before = checkpoint_path(run, 4).stat().st_mtime_ns
-    train(run, dataset, random_proposals(dataset), SETTINGS, resume=True)
+    go_on(run, dataset, SETTINGS)
     assert checkpoint_path(run, 4).stat().st_mtime_ns == before
 
 
@@ -94,27 +99,27 @@ def test_resume_refuses_fewer_steps_than_are_done(trained, dataset):
     run, _ = trained
     before = (run / "config.json").read_bytes()
     with pytest.raises(InputError, match="has done 4 steps already"):
-        train(run, dataset, random_proposals(dataset), replace(SETTINGS, steps=3), resume=True)
+        go_on(run, dataset, replace(SETTINGS, steps=3))
     assert (run / "config.json").read_bytes() == before
 
 
 def test_resume_refuses_other_settings(trained, dataset):
     run, _ = trained
     with pytest.raises(InputError, match=r"rate \(run: 0.01, now: 0.5\)"):
-        train(run, dataset, random_proposals(dataset), replace(SETTINGS, rate=0.5), resume=True)
+        go_on(run, dataset, replace(SETTINGS, rate=0.5))
 
 
 def test_a_run_is_not_overwritten(trained, dataset):
     run, _ = trained
     with pytest.raises(InputError, match="--resume"):
-        train(run, dataset, random_proposals(dataset), SETTINGS)
+        train(run, ImageSet(dataset, random_proposals(dataset)), SETTINGS)
 
 
 def test_resume_without_a_checkpoint_starts_at_the_beginning(trained, dataset, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text((trained[0] / "config.json").read_text())
-    model = train(run, dataset, random_proposals(dataset), SETTINGS, resume=True)
+    model = go_on(run, dataset, SETTINGS)
     assert int(model.optimizer.iterations.numpy()) == 4
 
 
@@ -135,7 +140,7 @@ def test_log_forgets_the_steps_that_a_resumed_run_does_again(tmp_path):
 def test_divergence_stops_before_the_checkpoint(dataset, tmp_path):
     settings = replace(SETTINGS, rate=1e12, steps=50)
     with pytest.raises(InputError, match="diverged"):
-        train(tmp_path / "run", dataset, random_proposals(dataset), settings)
+        train(tmp_path / "run", ImageSet(dataset, random_proposals(dataset)), settings)
     assert not checkpoint_paths(tmp_path / "run")
 
 

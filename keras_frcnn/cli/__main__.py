@@ -18,9 +18,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "bench":  # imports TensorFlow only where it measures that
             module = f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}"
             return importlib.import_module(module).main(args.args)
-        # Only now: this imports TensorFlow, and `--help` should answer at once.
-        from keras_frcnn.cli import commands
-
+        # Only now: most commands import TensorFlow, and `--help` should answer at once.
+        name = "recipe_listing" if args.command == "recipes" else "commands"
+        commands = importlib.import_module(f"keras_frcnn.cli.{name}")
         getattr(commands, args.command)(args)
     except InputError as error:
         print(f"keras-frcnn {args.command}: {error}", file=sys.stderr)

@@ -22,10 +22,10 @@ from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.curves import draw_precision_recall
 from keras_frcnn.proposals.find import proposals_of, search_of
-from keras_frcnn.recipes import RECIPES, Recipe, describe_recipe, load_recipe, recipe_of
+from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs import directory as runs
 from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
-from keras_frcnn.settings import KEYS, Settings, format_value, option
+from keras_frcnn.settings import Settings
 from keras_frcnn.training import fit as training
 
 
@@ -158,18 +158,6 @@ def export(args) -> None:
         settings=settings.to_dict(),
     )
     print(f"exported to {folder}")
-
-
-def recipes(args) -> None:
-    """List the recipes, or show one: its docstring and all its settings."""
-    if args.name is None:
-        width = max(map(len, RECIPES))
-        for name in RECIPES:
-            print(f"{name:{width}}  {describe_recipe(name).splitlines()[0]}")
-        return
-    settings = load_recipe(args.name).settings
-    values = [f"    {option(key)} {format_value(getattr(settings, key))}" for key in KEYS]
-    print("\n".join([describe_recipe(args.name), "\nSettings, as options of train:\n", *values]))
 
 
 def demo(args) -> None:

@@ -1,6 +1,6 @@
 """The sub-commands of `keras-frcnn` and their arguments.
 
-What they do is in `keras_frcnn.cli.commands`, in functions of the same names.
+What they do is in `keras_frcnn.cli.commands` and `recipe_listing`, in functions of the same names.
 """
 
 import argparse

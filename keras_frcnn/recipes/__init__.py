@@ -19,6 +19,7 @@ _MODULES = {
     "vgg16-voc07++12": "vgg16_voc07_test_12",
     "vgg16-voc07-multiscale": "vgg16_voc07_multiscale",
     "vgg16-bccd": "vgg16_bccd",
+    "vgg16-bccd-480": "vgg16_bccd_480",
     "squeezenet-voc07-subset": "squeezenet_voc07_subset",
 }
 RECIPES = tuple(_MODULES)

@@ -3,7 +3,10 @@
     keras-frcnn train --recipe squeezenet-voc07-subset --out runs/subset
     keras-frcnn evaluate runs/subset
 
-Data and weights are looked for in `../shared/data`; `--data` and `--weights` name others.
+The photographs are those of VOC2007's test archive that docs/voc2007_subset lists, looked for in
+the folder `voc2007_subset`: the extracted archive with these lists in its ImageSets/Main. The
+weights are SqueezeNet 1.1's of ImageNet as HDF5 in Keras's layout, looked for in the current
+folder. `--data` and `--weights` name other places.
 
 Result: 0.403 mAP (11 points) on 500 other photographs, from docs/results.md.
 
@@ -16,11 +19,11 @@ from keras_frcnn.settings import Settings
 RECIPE = Recipe(
     Settings(
         recipe="squeezenet-voc07-subset",
-        data="../shared/data/voc2007_subset",
+        data="voc2007_subset",
         split="trainval",
         class_names=(),
         trunk="squeezenet",
-        weights="../shared/data/weights/squeezenet1.1_imagenet_notop.h5",
+        weights="squeezenet1.1_imagenet_notop.h5",
         # fc6 and fc7 are random; with dropout the loss stood still for the first 400 steps.
         dropout=0.0,
         min_side=(480,),
@@ -31,7 +34,7 @@ RECIPE = Recipe(
         warmup=300,
         decay_at=(4000,),
     ),
-    test_data="../shared/data/voc2007_subset",
+    test_data="voc2007_subset",
     test_split="test",
     metric="11point",
 )

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from keras_frcnn.cli.__main__ import main
+from keras_frcnn.recipes import RECIPES
 from keras_frcnn.runs.directory import load_detector
 
 OBJECT = (
@@ -140,6 +141,76 @@ def test_resume_goes_on(run, voc_folder, tmp_path, capsys):
     shutil.copytree(run, copy)
     assert main(["train", *train_arguments(voc_folder, copy, steps=6), "--resume"]) == 0
     assert "6 steps" in capsys.readouterr().out
+
+
+def test_the_training_list_is_the_default_split(run, voc_folder, tmp_path, capsys):
+    arguments = [a for a in train_arguments(voc_folder, tmp_path / "run", steps=1)]
+    at = arguments.index("--split")
+    del arguments[at : at + 2]
+    assert main(["train", *arguments]) == 0
+    assert "training on its list trainval" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["split"] == "trainval"
+
+
+def test_evaluating_on_training_images_is_said(run, voc_folder, capsys):
+    data = ["--data", str(voc_folder), "--split"]
+    assert main(["evaluate", str(run), *data, "trainval"]) == 0
+    assert "4 of its 4 images are among those" in capsys.readouterr().err
+    assert main(["evaluate", str(run), *data, "test"]) == 0
+    assert "among those" not in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_data_elsewhere_but_not_with_others(
+    run, voc_folder, tmp_path, monkeypatch, capsys
+):
+    copy, moved = shutil.copytree(run, tmp_path / "run"), tmp_path / "moved"
+    shutil.copytree(voc_folder, moved)
+    monkeypatch.chdir(tmp_path)
+    go_on = ["train", "--out", "run", "--resume", "--data", "moved"]
+    assert main([*go_on, "--steps", "5"]) == 0
+    annotation = moved / "Annotations" / "1.xml"
+    annotation.write_text(annotation.read_text().replace("<xmax>", "<xmax>1"))
+    error = error_of([*go_on, "--steps", "6"], capsys)
+    assert "1.jpg has other objects" in error and "--changed-data" in error
+    assert json.loads((copy / "config.json").read_text())["steps"] == 5
+    assert main([*go_on, "--steps", "6", "--changed-data"]) == 0
+
+
+def test_proposals_are_found_as_in_training(run, voc_folder, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"search": "quality", "search_side": 60}
+    (copy / "config.json").write_text(json.dumps(config))
+    used = []
+
+    def find(dataset, method, processes):
+        used.append(method)
+        return [np.array([[5, 5, 60, 60]], np.float32)] * len(dataset.images)
+
+    monkeypatch.setattr("keras_frcnn.proposals.find.find_proposals", find)
+    data = ["--data", str(voc_folder), "--split", "test"]
+    assert main(["evaluate", str(copy), *data]) == 0
+    assert main(["evaluate", str(copy), *data, "--search", "fast"]) == 0
+    assert [(m.mode, m.max_side) for m in used] == [("quality", 60), ("fast", 60)]
+    # Found in another way, they are not those that the training began with.
+    error = error_of(["train", "--out", copy, "--resume", "--steps", "9"], capsys)
+    assert "has other proposals" in error
+    error = error_of(["train", "--out", copy, "--resume", "--search", "fast"], capsys)
+    assert "search (run: quality, now: fast)" in error
+
+
+def test_a_run_remembers_imported_proposals(run, voc_folder, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    np.savez(tmp_path / "boxes.npz", **{"4": np.array([[5, 5, 60, 60]], np.float32)})
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(
+        json.dumps({**config, "proposals": str(tmp_path / "boxes.npz")})
+    )
+    error = error_of(["evaluate", copy, "--data", voc_folder, "--split", "test"], capsys)
+    assert "boxes.npz: has no proposals for 5.jpg" in error
+    image = voc_folder / "JPEGImages" / "4.jpg"
+    assert main(["detect", str(copy), str(image), "--out", str(tmp_path / "found")]) == 0
+    assert "found by selective search (fast)" in capsys.readouterr().err
 
 
 def error_of(arguments, capsys):
@@ -302,7 +373,7 @@ def test_a_run_starts_from_another(run, voc_folder, tmp_path, capsys):
 def test_recipes_are_listed_and_shown(capsys):
     assert main(["recipes"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6 and lines[0].startswith("vgg16-voc07 ")
+    assert len(lines) == len(RECIPES) and lines[0].startswith("vgg16-voc07 ")
     assert main(["recipes", "vgg16-voc07++12"]) == 0
     shown = capsys.readouterr().out
     assert "--recipe vgg16-voc07++12" in shown and "--decay-at 40000,80000" in shown

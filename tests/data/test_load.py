@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_frcnn.data import Dataset, load
-from keras_frcnn.data.load import Part, parse
+from keras_frcnn.data.load import Part, parse, training_split
 from keras_frcnn.errors import InputError
 from tests.data.voc_files import voc_folder, xml, xml_object
 
@@ -43,6 +43,21 @@ def test_specification_is_taken_apart(spec, split, parts):
 def test_split_beside_splits_in_the_specification_is_an_error():
     with pytest.raises(InputError, match="names its splits itself"):
         parse("voc/2007:train+voc/2012:train", "test")
+
+
+def test_the_split_to_train_on(folder, tmp_path):
+    lists = folder / "ImageSets" / "Main"
+    assert training_split(folder) == "train"
+    (lists / "trainval.txt").write_text("p0\n")
+    assert training_split(folder) == "trainval"
+    assert training_split(f"{folder}:val") is None
+    other = voc_folder(tmp_path / "other", {"q0": xml(xml_object())}, {"train": ["q0"]})
+    assert training_split(f"{folder}+{other}") == "train"
+    (other / "ImageSets" / "Main" / "train.txt").rename(other / "ImageSets" / "Main" / "day.txt")
+    with pytest.raises(InputError, match=r"no list trainval or train .*other has day"):
+        training_split(other)
+    (other / "ImageSets" / "Main" / "day.txt").unlink()
+    assert training_split(other) is None
 
 
 def test_splits_unions_and_overlaps(folder):

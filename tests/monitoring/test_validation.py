@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -14,8 +15,9 @@ from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.evaluation.evaluate import evaluate_detector
 from keras_frcnn.evaluation.voc import Evaluation
+from keras_frcnn.files import write_json
 from keras_frcnn.monitoring.tensorboard import EventFile
-from keras_frcnn.monitoring.validation import Validation, ValidationSet
+from keras_frcnn.monitoring.validation import Validation, ValidationSet, forget_best_after
 from keras_frcnn.runs.checkpoints import checkpoint_paths, checkpoint_step
 from keras_frcnn.runs.directory import detector_of
 from keras_frcnn.runs.fingerprint import fingerprint
@@ -227,21 +229,76 @@ def test_a_run_with_validation(dataset, tmp_path, capsys):
     ]  # fmt: skip
 
 
-def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path):
+def test_a_killed_run_goes_on_without_doubled_steps(dataset, tmp_path, capsys):
     run = tmp_path / "run"
     images = ImageSet(dataset, random_proposals(dataset))
     watched = {"validate_every": 40, "checkpoint_every": 50, "validation": ValidationSet(images)}
-    train(run, images, tiny_settings(steps=120), **watched)
-    first_best = best(run)
-    for path in checkpoint_paths(run)[:-1]:  # as if killed before those after step 50
+    train(run, images, tiny_settings(steps=120, keep_checkpoints=9), **watched)
+    assert sorted(map(checkpoint_step, checkpoint_paths(run))) == [40, 50, 80, 100, 120]
+    for path in checkpoint_paths(run)[:-2]:  # as if killed before those after step 50
         path.unlink()
+    record = best(run)
+    write_json(run / "best.json", {**record, "step": 80, "mAP": 2.0})  # will be done again
     train(run, images, tiny_settings(steps=160), resume=True, **watched)
+    assert (
+        "its best model is of step 80 and the training goes on from 50" in capsys.readouterr().err
+    )
     assert [row["step"] for row in rows(run)] == ["40", "80", "120", "160"]
-    assert best(run)["mAP"] == max([first_best["mAP"], *(float(r["mAP"]) for r in rows(run))])
+    assert best(run)["mAP"] == max(float(row["mAP"]) for row in rows(run)[1:])
     events = event_accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
     assert [e.step for e in events.Scalars("validation/mAP")] == [40, 80, 120, 160]
     assert [e.step for e in events.Images("validation/stages")] == [40, 80, 120, 160]
     assert [e.step for e in events.Scalars("loss")] == [100, 160]
+
+
+def test_a_new_training_does_not_inherit_a_best_model(dataset, tmp_path, capsys):
+    """Of an attempt that was killed before its first checkpoint."""
+    run = tmp_path / "run"
+    images = ImageSet(dataset, random_proposals(dataset))
+    run.mkdir()
+    (run / "best.keras").write_bytes(b"of another training")
+    record = {"step": 3, "data": "rectangles", "metric": "area", "mAP": 0.9, "AP": {}}
+    write_json(run / "best.json", record)
+    train(run, images, tiny_settings(steps=1))
+    assert not (run / "best.json").exists() and not (run / "best.keras").exists()
+    assert "best model is of step 3" in capsys.readouterr().err
+
+
+def test_a_best_model_of_steps_that_are_kept_stays(tmp_path):
+    (tmp_path / "best.keras").write_bytes(b"model")
+    record = {"step": 3, "data": "rectangles", "metric": "area", "mAP": 0.9, "AP": {}}
+    write_json(tmp_path / "best.json", record)
+    forget_best_after(tmp_path, 3)
+    assert best(tmp_path) == record and (tmp_path / "best.keras").exists()
+    (tmp_path / "best.json").unlink()  # killed between the two
+    forget_best_after(tmp_path, 3)
+    assert not (tmp_path / "best.keras").exists()
+
+
+def test_the_same_images_under_another_name_are_comparable(dataset, tmp_path, monkeypatch):
+    Scripted(tmp_path, dataset, monkeypatch, [0.5]).go(1, 10)
+    moved = replace(dataset, name="elsewhere")
+    Scripted(tmp_path, moved, monkeypatch, [0.25]).go(11, 20)
+    assert best(tmp_path)["step"] == 10
+    fewer = replace(dataset, images=dataset.images[:2])
+    with pytest.raises(InputError, match="or other content of it"):
+        Scripted(tmp_path, fewer, monkeypatch, [])
+    old = {k: v for k, v in best(tmp_path).items() if k != "data_digest"}  # of version 0.1
+    write_json(tmp_path / "best.json", old)
+    Scripted(tmp_path, fewer, monkeypatch, [])
+    with pytest.raises(InputError, match="on rectangles, or other"):
+        Scripted(tmp_path, moved, monkeypatch, [])
+
+
+def test_other_classes_are_refused_before_the_training(dataset, tmp_path):
+    images = ImageSet(dataset, random_proposals(dataset))
+    turned = replace(dataset, class_names=("two", "one"))
+    validation = ValidationSet(ImageSet(turned, images.proposals))
+    with pytest.raises(InputError, match="classes two, one; the detector's are one, two"):
+        train(tmp_path / "run", images, tiny_settings(), validation)
+    with pytest.raises(InputError, match="classes two, one; the detector's are one, two"):
+        train(tmp_path / "run", validation.images, tiny_settings())
+    assert not (tmp_path / "run").exists()
 
 
 def test_signals_in_validations_of_a_training(dataset, tmp_path, monkeypatch):

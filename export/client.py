@@ -102,14 +102,28 @@ def class_names(text: str) -> tuple[str, ...]:
     """
     if not text.endswith(".json"):
         return tuple(name.strip() for name in text.split(","))
-    try:
-        content = json.loads(Path(text).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{text}: cannot be read as JSON ({error})") from error
-    names = content.get("class_names") if isinstance(content, dict) else None
+    names = _described(text).get("class_names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{text}: holds no class_names; an export has assets.extra/model.json")
     return tuple(names)
+
+
+def training_settings(path: str) -> dict:
+    """The settings of the run that an export was made of, from its `model.json`; may be empty.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    settings = _described(path).get("training")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _described(path: str) -> dict:
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    return content if isinstance(content, dict) else {}
 
 
 def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detections:

@@ -40,6 +40,8 @@ def proposals(args) -> None:
 def train(args) -> None:
     """Train a detector in a run directory."""
     run = Path(args.out)
+    if args.changed_data and not args.resume:
+        raise InputError("--changed-data: belongs to --resume, a new run takes any data")
     resolved = resolve(args)
     settings, recipe = resolved.settings, resolved.recipe
     split = settings.split
@@ -111,11 +113,15 @@ def detect(args) -> None:
 
 def client(args) -> None:
     """As `detect`, by asking a server."""
-    from keras_frcnn.export.client import Client, class_names
+    from keras_frcnn.export.client import Client, class_names, training_settings
 
     server = Client(args.url, args.timeout, args.retries)
     names = args.classes and class_names(args.classes)
-    search = search_of(Settings(**given(args)))
+    asked = given(args)
+    if args.classes and args.classes.endswith(".json"):  # which also tells how to search
+        trained = training_settings(args.classes)
+        asked = {k: trained[k] for k in ("search", "search_side") if k in trained} | asked
+    search = search_of(Settings(**asked))
 
     def find(name):
         image = open_image(name)

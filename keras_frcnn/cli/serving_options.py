@@ -18,7 +18,7 @@ def add_client(sub: argparse.ArgumentParser) -> None:
         "--classes",
         metavar="NAMES",
         help="class names, separated by commas, or assets.extra/model.json of the export, which "
-        "has them (default: class 1, class 2, ...)",
+        "has them and how proposals are searched for (default: class 1, class 2, ...)",
     )
     sub.add_argument(
         "--out",

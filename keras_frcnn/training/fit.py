@@ -97,6 +97,8 @@ def train(
             as they were.
         Interrupted: SIGINT or SIGTERM came; the state after the last step is saved.
     """
+    if changed_data and not resume:
+        raise InputError("changed_data: belongs to resume, a new run takes any data")
     for name, every in (("checkpoint", checkpoint_every), ("validate", validate_every)):
         if every < 1:
             raise InputError(f"{name}_every: must be at least 1, not {every}")

@@ -5,9 +5,12 @@ behind the means of the log's next row. The file is written beside the others an
 name, so that a process killed at any moment leaves whole checkpoints only.
 """
 
+import errno
 import json
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -18,7 +21,14 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 
 SUMS = "sums.json"
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5")  # of any Keras model
 _NAME = re.compile(r"step-(\d{8,})\.keras")
+# What `zipfile` raises for an archive that is not as it was written; RuntimeError for one that says
+# it is encrypted.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError),
+    *(NotImplementedError, RuntimeError),
+)
 # Half-written files of a killed process: ours, and one Keras makes where memory is short.
 _LEFTOVERS = (".step-*.partial.keras", "tmp????????")
 
@@ -69,24 +79,53 @@ def read_checkpoint(path: Path, compile: bool = False) -> keras.Model:
     """Load the model of a checkpoint; with `compile` the optimizer's state as well.
 
     Raises:
-        DamagedCheckpoint: the file is damaged or no Keras model.
+        DamagedCheckpoint: the file is not what was written: a checksum or the structure is wrong.
+        InputError: it is whole but cannot be loaded, for want of a permission, of room for
+            temporary files, or of a module that it needs.
     """
+    _check_whole(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # Keras reads weights without looking at the checksum
-        if damaged is not None:
-            raise DamagedCheckpoint(f"{path}: is damaged ({damaged} has another checksum)")
         return keras.saving.load_model(path, compile=compile)
-    except DamagedCheckpoint:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise DamagedCheckpoint(f"{path}: cannot be loaded as a model: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())[:500]
+        raise InputError(f"{path}: is whole, but cannot be loaded: {reason}") from error
+
+
+def _check_whole(path: Path) -> None:
+    """Keras reads weights without looking at the checksums."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+            missing = set(MEMBERS) - set(archive.namelist())
+    except _DAMAGE as error:
+        raise DamagedCheckpoint(f"{path}: is damaged ({error})") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # an offset in the archive that is none
+            raise DamagedCheckpoint(f"{path}: is damaged ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if damaged is not None:
+        raise DamagedCheckpoint(f"{path}: is damaged ({damaged} has another checksum)")
+    if missing:
+        raise DamagedCheckpoint(f"{path}: is no Keras model, it has no {min(missing)}")
 
 
 def read_sums(path: Path) -> list[float]:
-    """The values that `model.metrics_variables` had when a checkpoint was made."""
+    """The values that `model.metrics_variables` had when a checkpoint was made.
+
+    Raises:
+        InputError: the file has none, as a model that was saved by other means.
+    """
     with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(SUMS))
+        try:
+            sums = json.loads(archive.read(SUMS))
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{path}: has no {SUMS} of numbers, so that a training cannot go on from it"
+            ) from error
+    is_list = isinstance(sums, list) and all(isinstance(value, (int, float)) for value in sums)
+    if not is_list:
+        raise InputError(f"{path}: its {SUMS} is no list of numbers")
+    return sums
 
 
 def remove_leftovers(run: Path) -> None:

@@ -151,13 +151,60 @@ def test_each_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, detector,
     loaded = runs.load_checkpoint(tmp_path, settings, compile=True)
     assert int(loaded.optimizer.iterations.numpy()) == 1
     told = capsys.readouterr().err.splitlines()
-    assert "step-00000003.keras: cannot be loaded" in told[0]
+    assert "step-00000003.keras: is damaged" in told[0]
     assert "step-00000002.keras instead" in told[0]
     assert "step-00000001.keras instead" in told[1]
 
     checkpoint_path(tmp_path, 1).write_bytes(b"")
     with pytest.raises(InputError, match=r"step-00000001\.keras"):
         runs.load_checkpoint(tmp_path, settings)
+
+
+@pytest.mark.parametrize("where", ["open", "load"])
+def test_what_is_no_damage_stops_and_touches_nothing(tmp_path, detector, monkeypatch, where):
+    """A checkpoint that cannot be read for another reason must not give way to an older one."""
+    model, settings = detector
+    model.optimizer.build(model.trainable_variables)
+    for step in (1, 2):
+        model.optimizer.iterations.assign(step)
+        save_checkpoint(tmp_path, model, keep=9)
+    before = {p: p.read_bytes() for p in checkpoint_paths(tmp_path)}
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    name = "Path.open" if where == "open" else "keras.saving.load_model"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"keras_frcnn.runs.checkpoints.{name}", refuse)
+        with pytest.raises(
+            InputError, match=r"step-00000002\.keras: .*Permission denied"
+        ) as caught:
+            runs.load_checkpoint(tmp_path, settings)
+    assert not isinstance(caught.value, DamagedCheckpoint)
+    assert {p: p.read_bytes() for p in checkpoint_paths(tmp_path)} == before
+
+
+def test_an_archive_that_is_no_model_is_damage(tmp_path):
+    path = tmp_path / "step-00000001.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(DamagedCheckpoint, match=r"it has no metadata\.json"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1, null]", '{"a": 1}'])
+def test_sums_that_are_none_are_named(model, tmp_path, content):
+    model.optimizer.iterations.assign(3)
+    path = save_checkpoint(tmp_path, model, keep=1)
+    other = tmp_path / "other.keras"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            if name != "sums.json":
+                new.writestr(name, old.read(name))
+        if content is not None:
+            new.writestr("sums.json", content)
+    with pytest.raises(InputError, match=r"other\.keras: .*sums\.json"):
+        read_sums(other)
 
 
 def test_checkpoint_of_another_model_is_refused_and_not_passed_over(tmp_path, detector):

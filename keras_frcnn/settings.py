@@ -138,12 +138,13 @@ class Settings:
     search_side: int = _setting(
         500, "longer side of the images that selective search sees, at most", POSITIVE
     )
+    max_detections: int = _setting(100, "detections of an image, at most", POSITIVE)
     recipe: str | None = _setting(None, "the recipe that the run started from")
 
     # May be another when a run is resumed: these do not change what a step does, or, as the data
     # set and its proposals, are compared by their content.
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
-        *("steps", "keep_checkpoints"),
+        *("steps", "keep_checkpoints", "max_detections"),
         *("data", "split", "proposals"),
     )
 

@@ -15,7 +15,7 @@ from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import open_image
 from keras_frcnn.data.load import training_split
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import evaluate_detector, save_metrics
+from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
 from keras_frcnn.files import make_folder, replacing, write_json
 from keras_frcnn.monitoring.validation import ValidationSet
@@ -72,7 +72,7 @@ def train(args) -> None:
 def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
-    detector, settings = runs.load_detector(run, args.best)
+    detector, settings = runs.load_detector(run, args.best, given(args).get("max_detections"))
     tested = None if args.data else _of_its_data(recipe_of(settings), settings)
     data, split = args.data, args.split
     if tested:
@@ -86,6 +86,8 @@ def evaluate(args) -> None:
     metric = args.metric or _metric(data, tested)
     detections, result = evaluate_detector(detector, images, metric)
     print(format_table(result))
+    if said := describe_limit(detections, settings.max_detections):
+        print(said, file=sys.stderr)
     with replacing(run / "precision_recall.png") as partial:
         draw_precision_recall(result).save(partial)
     if args.voc_results:
@@ -95,7 +97,9 @@ def evaluate(args) -> None:
 
 def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
-    detector, settings = runs.load_detector(args.run_dir, args.best)
+    detector, settings = runs.load_detector(
+        args.run_dir, args.best, given(args).get("max_detections")
+    )
     if settings.proposals and not given(args, PROPOSAL_KEYS):
         print(
             f"{args.run_dir}: was trained on the proposals of {settings.proposals}; here they are "
@@ -106,7 +110,14 @@ def detect(args) -> None:
 
     def find(name):
         image = open_image(name)
-        return image, detector.detect(image, search(image))
+        found = detector.detect(image, search(image))
+        if len(found) == settings.max_detections:
+            print(
+                f"{name}: has {len(found)} detections, the most there may be; --max-detections "
+                "allows more",
+                file=sys.stderr,
+            )
+        return image, found
 
     _draw_and_list(args, find, settings.class_names)
 
@@ -150,7 +161,9 @@ def export(args) -> None:
     from keras_frcnn.export.svd import parse_svd
 
     svd = parse_svd(args.svd) if args.svd else None
-    detector, settings = runs.load_detector(args.run_dir, args.best)
+    detector, settings = runs.load_detector(
+        args.run_dir, args.best, given(args).get("max_detections")
+    )
     folder = export_saved_model(
         detector,
         settings.class_names,

@@ -149,6 +149,7 @@ def _add_ablation(sub) -> None:
 
 
 def _add_run(sub) -> None:
+    add_settings(sub, ("max_detections",))
     sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
     sub.add_argument(
         "--best",

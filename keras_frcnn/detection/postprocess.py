@@ -23,7 +23,8 @@ def postprocess(
         probabilities: [N, R, K + 1].
         deltas: [N, R, K, 4]; each class moves the proposal by its own.
         proposals: [N, R, 4] in pixels of the original image; inverted or padding rows
-            (x2 <= x1 or y2 <= y1) give no detection.
+            (x2 <= x1 or y2 <= y1) give no detection, nor does a box outside the image, of which
+            clipping leaves no area.
         image_size: (height, width) of the original images, [2].
         score_threshold: detections have scores above it.
         nms_iou: within a class, a box is suppressed when its IoU with a better one is above it.
@@ -34,9 +35,10 @@ def postprocess(
         [N, D] int32 in 1..K, count [N] int32; rows from count on are zeros.
     """
     is_box = tf.reduce_all(proposals[..., 2:] > proposals[..., :2], axis=-1)
-    scores = tf.where(is_box[..., None], probabilities[..., 1:], 0.0)
     boxes = box_ops.decode(proposals[:, :, None, :], deltas)
     boxes = box_ops.clip(boxes, image_size)
+    is_seen = is_box[..., None] & (box_ops.area(boxes) > 0)
+    scores = tf.where(is_seen, probabilities[..., 1:], 0.0)
     # The op is written for (y, x) boxes; IoU does not change when the axes change places.
     boxes, scores, classes, count = tf.image.combined_non_max_suppression(
         boxes,

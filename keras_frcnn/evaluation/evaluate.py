@@ -1,6 +1,6 @@
 """Running a detector over a data set, and what is kept of its evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,20 @@ def evaluate_detector(
     """Run a detector over a data set and evaluate it by `metric` (`voc.evaluate`)."""
     detections = list(detect_all(detector, images))
     return detections, evaluate(detections, images.dataset, metric)
+
+
+def describe_limit(detections: Sequence[Detections], limit: int) -> str:
+    """A line that says how many images have as many detections as one may have; "" if none has.
+
+    What such an image has beyond them is not found, which lowers its recall.
+    """
+    count = sum(len(found) >= limit for found in detections)
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(detections)} images have {limit} detections, the most there may be; "
+        "--max-detections allows more"
+    )
 
 
 def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:

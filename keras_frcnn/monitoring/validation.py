@@ -11,7 +11,7 @@ from tqdm import tqdm
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import detect_all, known
+from keras_frcnn.evaluation.evaluate import describe_limit, detect_all, known
 from keras_frcnn.evaluation.voc import evaluate
 from keras_frcnn.files import replacing, write_json
 from keras_frcnn.monitoring.csv_log import CsvLog
@@ -120,6 +120,8 @@ class Validation:
         self.events.flush()
         best = "the best so far" if is_best else f"best: {self.best['mAP']:.4f}"
         # Over a progress bar, if there is one.
+        if said := describe_limit(detections, self.detector.max_detections):
+            tqdm.write(said)
         tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
 
     def is_due(self, step: int) -> bool:

@@ -9,6 +9,7 @@ RUN/best.keras        the model of the highest of them; best.json says at which 
 RUN/metrics.json      the last evaluation
 """
 
+import dataclasses
 import itertools
 import json
 import os
@@ -77,14 +78,19 @@ def _checked(path: Path, model: keras.Model, settings: Settings) -> keras.Model:
     return model
 
 
-def load_detector(run: str | os.PathLike, best: bool = False) -> tuple[Detector, Settings]:
+def load_detector(
+    run: str | os.PathLike, best: bool = False, max_detections: int | None = None
+) -> tuple[Detector, Settings]:
     """The detector a run has trained so far, and the settings of the run.
 
     Args:
         best: take the model with the highest mAP in validation rather than the newest.
+        max_detections: of an image, in place of the run's setting.
     """
     run = Path(run)
     settings = load_settings(run)
+    if max_detections is not None:
+        settings = dataclasses.replace(settings, max_detections=max_detections)
     model = load_best(run, settings) if best else load_checkpoint(run, settings)
     return detector_of(model, settings), settings
 
@@ -109,4 +115,5 @@ def detector_of(model: keras.Model, settings: Settings) -> Detector:
         # Trained at several scales, tested at the middle one.
         sorted(settings.min_side)[len(settings.min_side) // 2],
         settings.max_side,
+        max_detections=settings.max_detections,
     )

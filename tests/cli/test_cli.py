@@ -152,6 +152,21 @@ def test_the_training_list_is_the_default_split(run, voc_folder, tmp_path, capsy
     assert json.loads((tmp_path / "run" / "config.json").read_text())["split"] == "trainval"
 
 
+def test_the_limit_of_detections_is_kept_with_the_run_and_said(run, voc_folder, tmp_path, capsys):
+    data = ["--data", str(voc_folder), "--split", "test"]
+    copy = shutil.copytree(run, tmp_path / "run")
+    detections = ["detect", str(copy), str(voc_folder / "JPEGImages" / "4.jpg"), "--out"]
+    assert main(["evaluate", str(copy), *data, "--max-detections", "1"]) == 0
+    assert "2 of 2 images have 1 detections, the most" in capsys.readouterr().err
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "max_detections": 1}))
+    assert main([*detections, str(tmp_path / "found")]) == 0
+    assert "4.jpg: has 1 detections, the most" in capsys.readouterr().err
+    assert main(["export", str(copy), "--to", str(tmp_path / "models")]) == 0
+    model = json.loads((tmp_path / "models" / "1" / "assets.extra" / "model.json").read_text())
+    assert model["detector"]["max_detections"] == 1
+
+
 def test_evaluating_on_training_images_is_said(run, voc_folder, capsys):
     data = ["--data", str(voc_folder), "--split"]
     assert main(["evaluate", str(run), *data, "trainval"]) == 0

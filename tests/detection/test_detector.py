@@ -33,7 +33,9 @@ def detections_by_hand(p, deltas, proposals, size, score_threshold, nms_iou, lim
             cx, cy = proposal[0] + w / 2 + tx * w, proposal[1] + h / 2 + ty * h
             w, h = w * np.exp(tw), h * np.exp(th)
             box = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
-            boxes.append((score, np.clip(box, 0, [size[1], size[0]] * 2)))
+            box = np.clip(box, 0, [size[1], size[0]] * 2)
+            if box[2] > box[0] and box[3] > box[1]:
+                boxes.append((score, box))
         boxes.sort(key=lambda b: -b[0])
         chosen = []
         for score, box in boxes:
@@ -66,6 +68,18 @@ def test_postprocess_equals_a_plain_loop(limit):
         np.testing.assert_allclose(scores[i, : count[i]], [e[0] for e in expected])
         np.testing.assert_allclose(boxes[i, : count[i]], [e[1] for e in expected], atol=1e-3)
         assert not boxes[i, count[i] :].any() and not classes[i, count[i] :].any()
+
+
+def test_boxes_outside_the_image_are_no_detections():
+    """Proposals beyond each border, one that a border cuts, and one that its deltas move out."""
+    outside = [[-30, 5, -1, 20], [5, -30, 20, 0], [100, 5, 120, 20], [5, 90, 20, 95]]
+    proposals = np.array([[*outside, [90, 5, 120, 20], [80, 80, 90, 90]]], np.float32)
+    p = np.full((1, 6, 2), 0.5, np.float32)
+    deltas = np.zeros((1, 6, 1, 4), np.float32)
+    deltas[0, 5, 0, 0] = 3.0
+    boxes, *_, count = postprocess(p, deltas, proposals, np.array([90, 100]))
+    assert count.numpy().tolist() == [1]
+    np.testing.assert_allclose(boxes[0, 0], [90, 5, 100, 20])
 
 
 def test_score_of_exactly_the_threshold_is_dropped():

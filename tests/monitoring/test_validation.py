@@ -66,7 +66,7 @@ class Scripted:
                 assert k < 2 or self.detecting is not None, "goes on although a signal came"
                 if k == 1 and self.detecting is None:
                     interrupts.received = signal.SIGTERM
-                yield None
+                yield ()
 
         def evaluate(detections, data, metric):
             ap = self.detecting
@@ -87,7 +87,7 @@ class Scripted:
         self.model.compile("sgd", "mse")
         validation_set = ValidationSet(ImageSet(dataset, random_proposals(dataset)), metric)
         self.validation = Validation(
-            run, SimpleNamespace(model=self.model), validation_set, every, 95,
+            run, SimpleNamespace(model=self.model, max_detections=100), validation_set, every, 95,
             EventFile(run / "tensorboard"), interrupts,
         )  # fmt: skip
 

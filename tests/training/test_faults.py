@@ -144,7 +144,7 @@ def test_weights_that_are_no_numbers_are_not_saved(data, tmp_path, monkeypatch):
 
 
 def test_vanished_image_is_named(data, tmp_path, at_step):
-    gone = [Path(record.path) for record in data[0].images[::2]]
+    gone = [Path(record.path) for record in data.dataset.images[::2]]
     at_step(3, lambda: [path.unlink() for path in gone])
     with pytest.raises(InputError, match="there is no such image") as vanished:
         train(tmp_path / "run", data, tiny_settings(steps=1000), checkpoint_every=1)

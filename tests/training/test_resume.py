@@ -23,7 +23,7 @@ def tiny_trunk(monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     dataset = tiny_dataset(tmp_path_factory.mktemp("images"))
-    return dataset, random_proposals(dataset)
+    return ImageSet(dataset, random_proposals(dataset))
 
 
 def state(run, step):
@@ -36,12 +36,12 @@ def test_killed_runs_end_with_the_same_bits(data, tmp_path):
     settings = tiny_settings(dropout=0.5, steps=STEPS, deterministic=True, decay_at=(20,))
     options = {"checkpoint_every": 5}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    uninterrupted = runner.start(whole, *data, settings, **options)
+    uninterrupted = runner.start(whole, data, settings, **options)
 
     rng = np.random.default_rng()
     points = []  # where each process began and was killed
     for _ in range(KILLS):
-        process, steps = runner.start(killed, *data, settings, resume=killed.exists(), **options)
+        process, steps = runner.start(killed, data, settings, resume=killed.exists(), **options)
         step = first = steps.recv()
         last = min(first + rng.integers(1, 15), STEPS - 2)
         while step < last:
@@ -50,7 +50,7 @@ def test_killed_runs_end_with_the_same_bits(data, tmp_path):
         process.kill()
         process.join()
         points.append((first, step))
-    seen = runner.finish(*runner.start(killed, *data, settings, resume=True, **options))
+    seen = runner.finish(*runner.start(killed, data, settings, resume=True, **options))
 
     assert runner.finish(*uninterrupted) == list(range(STEPS))
     assert all(first % 5 == 0 for first, _ in points) and seen[0] % 5 == 0
@@ -66,14 +66,13 @@ def test_killed_runs_end_with_the_same_bits(data, tmp_path):
 
 
 def test_two_devices_take_the_step_of_one(data, tmp_path):
-    dataset, proposals = data
     # One image has fewer RoIs than are to be sampled.
-    few = [p[:5] if i == 0 else p for i, p in enumerate(proposals)]
+    few = [p[:5] if i == 0 else p for i, p in enumerate(data.proposals)]
     settings = tiny_settings(steps=2, rois_per_image=32, l2=0.0)
     one, two = tmp_path / "one", tmp_path / "two"
     processes = [
-        runner.start(one, ImageSet(dataset, few), settings, cpus=2),
-        runner.start(two, ImageSet(dataset, few), settings, cpus=2, devices="cpu:0,cpu:1"),
+        runner.start(one, ImageSet(data.dataset, few), settings, cpus=2),
+        runner.start(two, ImageSet(data.dataset, few), settings, cpus=2, devices="cpu:0,cpu:1"),
     ]
     for process in processes:
         runner.finish(*process)

@@ -157,10 +157,11 @@ class Settings:
             raise InputError(
                 f"trunk: {did_you_mean(self.trunk, TRUNKS)}; choose from {', '.join(TRUNKS)}"
             )
+        has_weights = TRUNKS[self.trunk].application is not None
         if self.weights == AUTO:
-            has_them = self.trunk == "vgg16" and self.initial is None
-            object.__setattr__(self, "weights", "imagenet" if has_them else None)
-        if self.weights == "imagenet" and self.trunk != "vgg16":
+            is_wanted = has_weights and self.initial is None
+            object.__setattr__(self, "weights", "imagenet" if is_wanted else None)
+        if self.weights == "imagenet" and not has_weights:
             raise InputError(f"weights: Keras has no ImageNet weights of {self.trunk}; give a file")
         if self.weights is not None and self.initial is not None:
             raise InputError("weights and initial: a detector starts from one of them, give one")

@@ -8,8 +8,8 @@ from keras import layers
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.heads import REGION_LAYER, box_head
-from keras_frcnn.models.layers import RoIPool
-from keras_frcnn.models.trunks import TRUNKS, Trunk
+from keras_frcnn.models.layers import NormalizedRGB, RoIPool
+from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
 from keras_frcnn.models.weights import load_pretrained
 
 PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
@@ -37,8 +37,9 @@ def fast_rcnn(
         num_classes: K, without the background.
         trunk: a name in `keras_frcnn.models.trunks.TRUNKS`, or a `Trunk` around any Keras feature
             extractor.
-        weights: None for random weights, "imagenet", or the path of an HDF5 weight file. With
-            pretrained weights the lowest layers are frozen (paper section 4.5).
+        weights: None for random weights, "imagenet" (a trunk of Keras's, which downloads them), or
+            the path of an HDF5 weight file. With pretrained weights the lowest layers are frozen
+            (paper section 4.5); batch normalisation is frozen in any case.
         fc_units: units of fc6 and fc7; the trunk's own by default.
         bbox_mean, bbox_std: mean and standard deviation of the regression targets of each
             class, [K, 4] (`batches.target_statistics`); 0 and 1 by default. The network predicts
@@ -48,7 +49,7 @@ def fast_rcnn(
         finetune_from: the first part of the trunk to train, those before it are frozen
             (`Trunk.parts`); the trunk's own by default where weights are loaded.
         rescale: whether the network divides its input by `PIXEL_STD`; by default where its
-            weights are random.
+            weights are random. Trunks that have a `pixel_std` divide by that in any case.
 
     Returns:
         A model from `{"images": [N, H, W, 3], "rois": [N, R, 4]}` (scaled images as
@@ -65,10 +66,14 @@ def fast_rcnn(
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
 
-    # Published weights expect pixels as they are. Random ones need inputs of unit variance:
+    # Published weights expect their own pixels. Random ones need inputs of unit variance:
     # without it VGG16 diverged within five steps (docs/results.md).
     rescale = weights is None if rescale is None else rescale
-    x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images) if rescale else images
+    x = images
+    if spec.pixel_std is not None:
+        x = NormalizedRGB(spec.pixel_std, name="normalized_rgb")(images)
+    elif rescale:
+        x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
     features = spec.build(x)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
     cls_score, bbox_pred = box_head(
@@ -81,7 +86,10 @@ def fast_rcnn(
     )
     if weights is not None:
         load_pretrained(model, spec, weights)
-    if weights is not None or finetune_from is not None:
-        for name in spec.frozen(finetune_from):
-            model.get_layer(name).trainable = False
+    frozen = spec.frozen(finetune_from) if weights or finetune_from else []
+    for layer in model.layers:
+        # Batch normalisation keeps its statistics: those of two images would be noise. A frozen
+        # one computes as in inference.
+        if isinstance(layer, layers.BatchNormalization) or is_one_of(layer.name, frozen):
+            layer.trainable = False
     return model

@@ -5,10 +5,6 @@ Weights, fine-tuning, gradient norms, export and SVD ask here which layer belong
 Shape letters: N images, R RoIs an image, K object classes.
 """
 
-import keras
-import numpy as np
-from keras import layers
-
 REGION_LAYER = "roi_pool"  # reads the regions of the feature map
 
 # The hidden layers. Pretrained networks may have them; truncated SVD compresses them.
@@ -50,6 +46,11 @@ def box_head(x, num_classes: int, fc_units: tuple[int, int], dropout: float, bbo
     Returns:
         cls_score [N, R, K + 1] logits and bbox_pred [N, R, K, 4] deltas.
     """
+    # Not above: the names in this module are read by what needs no Keras.
+    import keras
+    import numpy as np
+    from keras import layers
+
     # Flattened in row, column, channel order, as Keras's VGG16 does before its `fc1`.
     x = layers.Reshape((-1, int(np.prod(x.shape[2:]))), name="flatten")(x)
     for name, units in zip(FULLY_CONNECTED, fc_units, strict=True):

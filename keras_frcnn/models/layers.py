@@ -1,4 +1,4 @@
-"""Keras layers that read regions from a feature map.
+"""Keras layers that read regions from a feature map, and two of trunks.
 
 Shape letters: N images, R RoIs an image, H x W cells of the feature map, C channels,
 PH x PW bins.
@@ -151,6 +151,34 @@ def _with_batch_index(rois):
         shape = tf.shape(rois)
         batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
         return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class NormalizedRGB(keras.layers.Layer):
+    """What networks see that were not trained on Caffe's pixels: RGB of about unit variance.
+
+    Call it with images [N, H, W, 3] as `preprocessing.scale_image` makes them, BGR with the means
+    subtracted.
+
+    Args:
+        pixel_std: by which the channels are divided, B, G, R as they come in.
+    """
+
+    def __init__(self, pixel_std: tuple[float, float, float], **kw):
+        super().__init__(**kw)
+        self.pixel_std = tuple(pixel_std)
+
+    def call(self, images):
+        """Divide, and reverse the channels."""
+        return (images / tf.constant(self.pixel_std, images.dtype))[..., ::-1]
+
+    def compute_output_shape(self, images_shape):
+        """The shape stays."""
+        return images_shape
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {**super().get_config(), "pixel_std": self.pixel_std}
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")

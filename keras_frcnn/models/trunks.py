@@ -1,42 +1,47 @@
 """The convolutional networks that turn an image into the feature map RoI pooling reads.
 
-A trunk ends before the last max pooling, which RoI pooling replaces (paper section 2.2).
+A trunk ends before the last max pooling, which RoI pooling replaces (paper section 2.2). This table
+is read without TensorFlow or Keras: what builds the networks is imported when one is built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-
-import keras
-from keras import layers
+from fnmatch import fnmatchcase
 
 from keras_frcnn.errors import InputError, did_you_mean
 from keras_frcnn.models import heads
-from keras_frcnn.models.convolution import ConvReLU2D
-from keras_frcnn.models.layers import LocalResponseNorm
 
 
 @dataclass(frozen=True)
 class Trunk:
     """A trunk and the head that belongs to it; any Keras feature extractor can be one.
 
-    `build` takes the Keras tensor of the images, BGR with `pixel_means` subtracted (and divided
-    by `model.PIXEL_STD` when `fast_rcnn` loads no weights), and returns that of the features. It
-    may begin with layers that undo this for a network trained on other inputs.
+    `build` takes the Keras tensor of the images, BGR with `pixel_means` subtracted, and returns
+    that of the features. With `pixel_std` it gets RGB divided by these deviations instead; without
+    it, pixels divided by `fast_rcnn.PIXEL_STD` when `fast_rcnn` loads no weights.
     """
 
     build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]
     stride: int  # pixels per feature cell; the spatial scale of RoI pooling is 1 / stride
-    pixel_means: tuple[float, float, float] = (103.939, 116.779, 123.68)  # B, G, R
+    # B, G, R. Batches are padded with zeros, so this is also the colour of the padding: the one
+    # that the network's own preprocessing makes zero.
+    pixel_means: tuple[float, float, float] = (103.939, 116.779, 123.68)
+    pixel_std: tuple[float, float, float] | None = None  # B, G, R
     pool_size: tuple[int, int] = (7, 7)  # cells of RoI pooling, height and width
     fc_units: tuple[int, int] = (4096, 4096)  # of fc6 and fc7
-    # Its parts from the image on, by the names that `finetune_from` takes, and their layers.
+    # Its parts from the image on, by the names that `finetune_from` takes, and their layers: names,
+    # or patterns of `fnmatch`.
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     # The first part that is fine-tuned when weights are loaded (paper section 4.5); None: all.
     finetune_from: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)  # layer -> its name in weight files
+    # The class in keras.applications that `weights="imagenet"` takes; None: there are none.
+    application: str | None = None
 
     def frozen(self, finetune_from: str | None = None) -> list[str]:
         """The layers before `finetune_from`, the trunk's own by default: they are not trained.
+
+        They are named as in `parts`.
 
         Raises:
             InputError: the trunk has no part of that name.
@@ -54,84 +59,122 @@ class Trunk:
         return [layer for name in names[: names.index(first)] for layer in parts[name]]
 
 
-def _vgg16(images):
-    # Random weights here: pretrained ones are loaded over them by `keras_frcnn.models.weights`.
-    x = images
-    for block, filters in enumerate([(64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3], 1):
-        if block > 1:
-            x = layers.MaxPooling2D(2, name=f"block{block - 1}_pool")(x)
-        for conv, units in enumerate(filters, 1):
-            # Not Keras's default (Glorot): it halves the signal at every ReLU, and after 13 of
-            # them nothing of the image is left and training does not start.
-            x = ConvReLU2D(
-                units, 3, kernel_initializer="he_normal", name=f"block{block}_conv{conv}"
-            )(x)
-    return x
-
-
-def _conv(x, filters, size, name, strides=1, gain=1.0):
-    return layers.Conv2D(
-        filters,
-        size,
-        strides,
-        padding="same",
-        activation="relu",
-        kernel_initializer=keras.initializers.VarianceScaling(2.0 * gain**2),  # He's for gain 1
-        name=name,
-    )(x)
+def is_one_of(layer: str, patterns: Iterable[str]) -> bool:
+    """Whether `Trunk.parts` and `Trunk.frozen` mean this layer."""
+    return any(fnmatchcase(layer, pattern) for pattern in patterns)
 
 
 def _vgg_cnn_m_1024(images):
-    def norm_and_pool(x, number):
-        # In float32 under any policy: TensorFlow has no bfloat16 kernel for it on the CPU.
-        x = LocalResponseNorm(dtype="float32", name=f"norm{number}")(x)
-        return layers.MaxPooling2D(3, 2, padding="same", name=f"pool{number}")(x)
+    from keras_frcnn.models.networks import vgg_cnn_m_1024
 
-    # The normalisation divides small values by 2 ** 0.75, which random weights make up for.
-    x = norm_and_pool(_conv(images, 96, 7, "conv1", strides=2, gain=2**0.75), 1)
-    x = norm_and_pool(_conv(x, 256, 5, "conv2", strides=2, gain=2**0.75), 2)
-    for name in ("conv3", "conv4", "conv5"):
-        x = _conv(x, 512, 3, name)
-    return x
+    return vgg_cnn_m_1024(images)
 
 
 def _squeezenet(images):
-    def fire(x, squeeze, expand, name):
-        x = _conv(x, squeeze, 1, f"{name}_squeeze1x1")
-        return layers.Concatenate(name=f"{name}_concat")(
-            [_conv(x, expand, 1, f"{name}_expand1x1"), _conv(x, expand, 3, f"{name}_expand3x3")]
-        )
+    from keras_frcnn.models.networks import squeezenet
 
-    def pool(x, name):
-        return layers.MaxPooling2D(3, 2, padding="same", name=name)(x)
+    return squeezenet(images)
 
-    x = pool(_conv(images, 64, 3, "conv1", strides=2), "pool1")
-    x = fire(fire(x, 16, 64, "fire2"), 16, 64, "fire3")
-    x = pool(x, "pool3")
-    x = fire(fire(x, 32, 128, "fire4"), 32, 128, "fire5")
-    x = pool(x, "pool5")
-    x = fire(fire(x, 48, 192, "fire6"), 48, 192, "fire7")
-    return fire(fire(x, 64, 256, "fire8"), 64, 256, "fire9")
+
+def _application(name: str, features: str | None, parts: dict, finetune_from: str, **kw) -> Trunk:
+    """The trunk of an application of Keras.
+
+    Args:
+        name: in `keras.applications`.
+        features: the layer whose input they are; None: they are what the network ends with.
+        parts, finetune_from, **kw: of `Trunk`.
+    """
+
+    def build(images):
+        from keras_frcnn.models.applications import application_features
+
+        return application_features(images, name, features)
+
+    # fc6 of 1024 units, as is usual with these networks: VGG16's 4096 would be 411 million weights
+    # on the 2048 channels of ResNet.
+    kw = {"fc_units": (1024, 1024), **kw}
+    return Trunk(build, 16, parts=parts, finetune_from=finetune_from, application=name, **kw)
+
+
+def _vgg(name: str, blocks: tuple[int, ...]) -> Trunk:
+    parts = {
+        f"conv{block}_{i}": (f"block{block}_conv{i}",)  # the paper's name and Keras's
+        for block, convolutions in enumerate(blocks, 1)
+        for i in range(1, convolutions + 1)
+    }
+    head = {"fc_units": (4096, 4096), "renamed": {"fc6": "fc1", "fc7": "fc2"}}
+    return _application(name, "block5_pool", parts, "conv3_1", **head)
+
+
+def _numbered(pattern: str, first: int, last: int) -> tuple[str, ...]:
+    return tuple(pattern.format(i) for i in range(first, last + 1))
 
 
 _FIRE = {
     f"fire{i}": tuple(f"fire{i}_{part}" for part in ("squeeze1x1", "expand1x1", "expand3x3"))
     for i in range(2, 10)
 }
+_RESNET = {f"conv{i}": (f"conv{i}_*",) for i in range(1, 5)} | {"conv5": ("conv5_*", "post_*")}
+_DENSENET = {
+    "conv1": ("conv1_*",),
+    **{f"conv{i}": (f"conv{i}_*", f"pool{i}_*") for i in range(2, 5)},
+    "conv5": ("conv5_*", "bn"),
+}
+_EFFICIENTNET = {"stem": ("stem_*",)} | {f"block{i}": (f"block{i}*",) for i in range(1, 8)}
+_EFFICIENTNET_6 = {name: layers for name, layers in _EFFICIENTNET.items() if name != "block7"}
+# A stage of these ends where the next halves the features.
+_MOBILENET = {
+    f"stage{i}": (*_numbered("conv_?w_{}", *blocks), *_numbered("conv_?w_{}_bn", *blocks))
+    for i, blocks in enumerate(((1, 1), (2, 3), (4, 5), (6, 11), (12, 13)), 1)
+}
+_MOBILENET["stage1"] += ("conv1", "conv1_bn")
+_MOBILENET_V2 = {
+    "stage1": ("Conv1", "bn_Conv1", "expanded_conv_*"),
+    "stage2": _numbered("block_{}_*", 1, 2),
+    "stage3": _numbered("block_{}_*", 3, 5),
+    "stage4": _numbered("block_{}_*", 6, 12),
+    "stage5": _numbered("block_{}_*", 13, 16),
+}
+_FIRST_BLOCK = "expanded_conv_[!0-9]*"  # the others have a number
+_MOBILENET_V3_SMALL = {
+    "stage1": ("conv", "conv_bn"),
+    "stage2": (_FIRST_BLOCK,),
+    "stage3": _numbered("expanded_conv_{}_*", 1, 2),
+    "stage4": _numbered("expanded_conv_{}_*", 3, 7),
+    "stage5": _numbered("expanded_conv_{}_*", 8, 10),
+}
+_MOBILENET_V3_LARGE = {
+    "stage1": ("conv", "conv_bn", _FIRST_BLOCK),
+    "stage2": _numbered("expanded_conv_{}_*", 1, 2),
+    "stage3": _numbered("expanded_conv_{}_*", 3, 5),
+    "stage4": _numbered("expanded_conv_{}_*", 6, 11),
+    "stage5": _numbered("expanded_conv_{}_*", 12, 14),
+}
 
+# The preprocessing that the weights of an application were trained with, in the words of Keras
+# ("caffe" is the default of `Trunk`).
+_TF = {"pixel_means": (127.5,) * 3, "pixel_std": (127.5,) * 3}
+_TORCH = {"pixel_means": (103.53, 116.28, 123.675), "pixel_std": (57.375, 57.12, 58.395)}
+_V2 = {"pixel_means": (128.0,) * 3, "pixel_std": (128.0,) * 3}  # EfficientNetV2 S, M and L
+
+# The features of the applications have a stride of 16 or, where the network's own is 32, the last
+# stage is dilated (`models.applications`). Layouts of detectors with fully connected heads like
+# ours take them so: Detectron2's R50-DC5, R-FCN. (C4, which ends at ResNet's conv4, has conv5 in
+# its head; conv4 alone under fc6 and fc7 would leave out half of what was pretrained.) Of MobileNets
+# and EfficientNets the features are what the last block returns, as DeepLab and EfficientDet have
+# it: the 1 x 1 convolution behind it, to 4 to 6 times as many channels, serves the classifier and
+# would make fc6 as much larger.
+# All of them leave the earliest two halvings frozen, as VGG16 does.
+# Not here are
+# * ConvNeXt: its depthwise convolutions are grouped ones, which TensorFlow runs on a CPU only
+#   after compiling them by XLA for every size of image anew;
+# * Inception, InceptionResNet and NASNet: convolutions and poolings without padding shift the
+#   features against the image by more the larger it is;
+# * Xception: the two branches of its strided blocks read different cells, which cannot both stay.
 TRUNKS = {
     # Simonyan and Zisserman 2015, the paper's model L.
-    "vgg16": Trunk(
-        build=_vgg16,
-        stride=16,
-        parts={
-            f"conv{block}_{i}": (f"block{block}_conv{i}",)  # the paper's name and Keras's
-            for block, convolutions in enumerate((2, 2, 3, 3, 3), 1)
-            for i in range(1, convolutions + 1)
-        },
-        finetune_from="conv3_1",
-        renamed={"fc6": "fc1", "fc7": "fc2"},
-    ),
+    "vgg16": _vgg("VGG16", (2, 2, 3, 3, 3)),
+    "vgg19": _vgg("VGG19", (2, 2, 4, 4, 4)),
     # Chatfield et al. 2014, the paper's model M: a tenth of VGG16's operations.
     "vgg_cnn_m_1024": Trunk(
         build=_vgg_cnn_m_1024,
@@ -151,4 +194,42 @@ TRUNKS = {
         finetune_from="fire2",
         renamed={name: name.replace("_", "/") for names in _FIRE.values() for name in names},
     ),
+    # He et al. 2016.
+    "resnet50": _application("ResNet50", None, _RESNET, "conv3"),
+    "resnet101": _application("ResNet101", None, _RESNET, "conv3"),
+    "resnet152": _application("ResNet152", None, _RESNET, "conv3"),
+    "resnet50_v2": _application("ResNet50V2", None, _RESNET, "conv3", **_TF),
+    "resnet101_v2": _application("ResNet101V2", None, _RESNET, "conv3", **_TF),
+    "resnet152_v2": _application("ResNet152V2", None, _RESNET, "conv3", **_TF),
+    # Huang et al. 2017.
+    "densenet121": _application("DenseNet121", None, _DENSENET, "conv3", **_TORCH),
+    "densenet169": _application("DenseNet169", None, _DENSENET, "conv3", **_TORCH),
+    "densenet201": _application("DenseNet201", None, _DENSENET, "conv3", **_TORCH),
+    # Howard et al. 2017 and 2019, Sandler et al. 2018.
+    "mobilenet": _application("MobileNet", None, _MOBILENET, "stage3", **_TF),
+    "mobilenet_v2": _application("MobileNetV2", "Conv_1", _MOBILENET_V2, "stage3", **_TF),
+    "mobilenet_v3_small": _application(
+        "MobileNetV3Small", "conv_1", _MOBILENET_V3_SMALL, "stage3", **_TF
+    ),
+    "mobilenet_v3_large": _application(
+        "MobileNetV3Large", "conv_1", _MOBILENET_V3_LARGE, "stage3", **_TF
+    ),
+    # Tan and Le 2019 and 2021.
+    **{
+        f"efficientnet_b{i}": _application(
+            f"EfficientNetB{i}", "top_conv", _EFFICIENTNET, "block3", **_TORCH
+        )
+        for i in range(8)
+    },
+    **{
+        f"efficientnet_v2_b{i}": _application(
+            f"EfficientNetV2B{i}", "top_conv", _EFFICIENTNET_6, "block3", **_TORCH
+        )
+        for i in range(4)
+    },
+    "efficientnet_v2_s": _application(
+        "EfficientNetV2S", "top_conv", _EFFICIENTNET_6, "block3", **_V2
+    ),
+    "efficientnet_v2_m": _application("EfficientNetV2M", "top_conv", _EFFICIENTNET, "block3", **_V2),
+    "efficientnet_v2_l": _application("EfficientNetV2L", "top_conv", _EFFICIENTNET, "block3", **_V2),
 }

@@ -1,5 +1,6 @@
-"""Pretrained weights: Keras's ImageNet VGG16, or an HDF5 file in the Keras layout."""
+"""Pretrained weights: those that Keras has of its applications, or an HDF5 file in their layout."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -12,54 +13,61 @@ from keras_frcnn.models.trunks import Trunk
 
 
 def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]:
-    """Copy pretrained kernels and biases into `model`, layer by layer.
+    """Copy pretrained weights into `model`, layer by layer, by the layers' names.
 
     Args:
         model: as `fast_rcnn` builds it.
         trunk: the trunk it was built with.
-        weights: "imagenet" (VGG16 only: downloaded by Keras) or the path of an HDF5 weight file
-            with or without the fully connected layers.
+        weights: "imagenet" (downloaded by Keras) or the path of an HDF5 weight file with or without
+            the fully connected layers.
 
     Returns:
         The names of the layers that were loaded. fc6 and fc7 keep their random weights where the
         file has none or ones of another shape (another `fc_units` or pool size).
 
     Raises:
-        InputError: the file is missing or not HDF5, or lacks a layer of the trunk.
+        InputError: the file is missing or not HDF5, or lacks a layer of the trunk; there are no
+            ImageNet weights of the trunk, or they cannot be downloaded.
     """
-    arrays = _imagenet_vgg16() if weights == "imagenet" else _read_hdf5(Path(weights))
+    arrays = _imagenet(trunk) if weights == "imagenet" else _read_hdf5(Path(weights))
     loaded = []
     for layer in model.layers:
-        if not hasattr(layer, "kernel") or layer.name in PREDICTORS:
+        if not layer.weights or layer.name in PREDICTORS:
             continue
         values = arrays.get(trunk.renamed.get(layer.name, layer.name))
-        expected = [layer.kernel.shape, layer.bias.shape]
+        expected = [tuple(w.shape) for w in layer.weights]
         if values is not None and [v.shape for v in values] == expected:
-            layer.kernel.assign(values[0])
-            layer.bias.assign(values[1])
+            layer.set_weights(values)
             loaded.append(layer.name)
         elif layer.name not in FULLY_CONNECTED:
             found = "has none" if values is None else f"has shapes {[v.shape for v in values]}"
             raise InputError(
-                f"{weights}: layer {layer.name} of the trunk needs a kernel and a bias of shapes "
-                f"{expected}, the file {found}. Are these the weights of another network?"
+                f"{weights}: layer {layer.name} of the trunk needs weights of shapes {expected}, "
+                f"the file {found}. Are these the weights of another network?"
             )
     return loaded
 
 
-def _imagenet_vgg16() -> dict[str, list[np.ndarray]]:
+def _imagenet(trunk: Trunk) -> dict[str, list[np.ndarray]]:
+    """Layer name -> its weights, as Keras downloads and reads them."""
+    if trunk.application is None:
+        raise InputError("weights: Keras has no ImageNet weights of this trunk; give a file")
     try:
-        source = keras.applications.VGG16(weights="imagenet")
+        source = getattr(keras.applications, trunk.application)(
+            weights="imagenet",
+            include_top="fc6" in trunk.renamed,  # the classifier's hidden layers are wanted too
+            input_shape=(224, 224, 3),  # of the training of most; weights do not depend on it
+        )
     except Exception as error:  # Keras has no narrower one for a failed download
         raise InputError(
-            f"cannot get the ImageNet weights of VGG16: {error}. Give the path of an HDF5 weight "
-            "file, or none for random weights"
+            f"cannot get the ImageNet weights of {trunk.application}: {error}. Give the path of an "
+            "HDF5 weight file, or none for random weights"
         ) from error
     return {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
 
 
 def _read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
-    """Layer name -> [kernel, bias], from whatever depth the file keeps them at."""
+    """Layer name -> its weights in Keras's order, from whatever depth the file keeps them at."""
     if not path.is_file():
         raise InputError(f"{path}: no such weight file")
     try:
@@ -68,21 +76,32 @@ def _read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
         raise InputError(f"{path}: not an HDF5 weight file ({error})") from error
     with file:
         root = file["model_weights"] if "model_weights" in file else file
-        if "layer_names" not in root.attrs:
+        layers = list(_strings(root, "layer_names"))
+        if not layers:
             raise InputError(
                 f"{path}: not in the HDF5 layout of Keras Applications (no `layer_names`); Keras "
                 "3's .weights.h5 cannot be read"
             )
-        arrays = {}
-        for name in root.attrs["layer_names"]:
-            found = []
-            name = name.decode() if isinstance(name, bytes) else name
-            root[name].visititems(
-                lambda _, item, found=found: (
-                    found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-            if len(found) == 2:
-                # The kernel has more dimensions than the bias; the order in the file varies.
-                arrays[name] = sorted(found, key=np.ndim, reverse=True)
-        return arrays
+        return {name: values for name in layers if (values := list(_weights(root[name])))}
+
+
+def _weights(group: h5py.Group) -> Iterable[np.ndarray]:
+    """The weights of a layer."""
+    names = list(_strings(group, "weight_names"))
+    if names:
+        return [group[name][()] for name in names]
+    found = []
+    group.visititems(
+        lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
+    )
+    # Without a list of names the order is that of the alphabet; a kernel, which has more dimensions
+    # than the bias, comes first in Keras.
+    return sorted(found, key=np.ndim, reverse=True)
+
+
+def _strings(group: h5py.Group, name: str) -> Iterator[str]:
+    """An attribute, which Keras spreads over `name0`, `name1` ... where it is long."""
+    parts = [name, *sorted((a for a in group.attrs if a[: len(name)] == name != a), key=len)]
+    for part in parts:
+        for value in group.attrs.get(part, ()):
+            yield value.decode() if isinstance(value, bytes) else value

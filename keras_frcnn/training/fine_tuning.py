@@ -53,7 +53,7 @@ class TrainedDetector:
         """
         copied = []
         for layer in model.layers:
-            if not hasattr(layer, "kernel") or (layer.name in PREDICTORS and not self.same_classes):
+            if not layer.weights or (layer.name in PREDICTORS and not self.same_classes):
                 continue
             weights = self.model.get_layer(layer.name).get_weights()
             shapes = [w.shape for w in weights]

@@ -1,0 +1,108 @@
+"""The networks of `keras.applications`, rebuilt as trunks.
+
+Shape letters: N images of H x W pixels, C channels.
+"""
+
+import random
+
+import keras
+from keras import layers
+
+from keras_frcnn.models.convolution import ConvReLU2D
+
+STRIDE = 16  # of the features, in pixels
+
+
+def application_features(images, name: str, reader: str | None):
+    """Build the layers of an application on `images`, with random weights, up to its features.
+
+    Layers keep the names and the weights' shapes that they have in Keras, so that published
+    weights are loaded by name. What differs:
+
+    * The application's own preprocessing is left out: `Trunk.pixel_std` does it.
+    * Where the stride would exceed 16 it stays, and what comes later is dilated instead
+      (Chen et al. 2017, section 3.1): at every second cell the features are those of Keras's
+      network, apart from the padding at the borders and from squeeze-and-excitation, whose means
+      are then over more cells.
+    * Nothing is dropped in training: dropout on whole residual branches is for training from
+      nothing, and would disturb what frozen layers compute.
+    * Convolutions of VGG are `ConvReLU2D`.
+
+    Args:
+        images: Keras tensor [N, H, W, 3].
+        name: of the class in `keras.applications`.
+        reader: the layer whose input are the features; None: they are what the network ends with.
+
+    Returns:
+        The Keras tensor of the features, [N, H / 16, W / 16, C].
+    """
+    # The initial values of this first copy are thrown away. It shall not use up random numbers, so
+    # that those of the trunk depend on the seed alone.
+    state = random.getstate()
+    network = getattr(keras.applications, name)(
+        include_top=False, weights=None, input_shape=(None, None, 3)
+    )
+    random.setstate(state)
+    features = network.get_layer(reader).input if reader else network.output
+    rebuild = _Rebuild()
+    keras.models.clone_model(
+        keras.Model(network.input, features),
+        input_tensors=images,
+        clone_function=lambda layer: layer,
+        call_function=rebuild,
+    )
+    # Not the output of the clone, which Keras disconnects from images that are no input layer.
+    return rebuild.last
+
+
+class _Rebuild:
+    """Calls a copy of every layer, changed so that strides of all together end at `STRIDE`."""
+
+    def __init__(self):
+        self.last = None  # the result of the last layer
+        self._reached = {}  # id of a tensor -> (its stride in pixels, dilation of what reads it)
+        self._unpadded = {}  # id of a padded tensor -> the tensor before
+
+    def __call__(self, layer, *args, **kwargs):
+        """Call the copy of `layer` on tensors that copies have returned."""
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(x)]
+        stride, dilation = max(self._reached.get(id(x), (1, 1)) for x in tensors)
+        changes = {}
+        if isinstance(layer, layers.Rescaling | layers.Normalization):
+            return args[0]
+        if isinstance(layer, layers.Dropout):
+            changes["rate"] = 0.0
+        own_stride = max(getattr(layer, "strides", (1,)))
+        is_too_far = stride * own_stride > STRIDE
+        if is_too_far:
+            changes["strides"] = 1
+        if dilation > 1 and max(getattr(layer, "kernel_size", (1,))) > 1:
+            changes["dilation_rate"] = dilation
+        if is_too_far or "dilation_rate" in changes:
+            # Keras pads by layers of their own in front of some convolutions, for their strides.
+            args = (self._unpadded.get(id(args[0]), args[0]),)
+            changes["padding"] = "same"
+        result = _changed(layer, changes)(*args, **kwargs)
+        if isinstance(layer, layers.ZeroPadding2D):
+            self._unpadded[id(result)] = args[0]
+        self._reached[id(result)] = (
+            (stride, dilation * own_stride) if is_too_far else (stride * own_stride, dilation)
+        )
+        self.last = result
+        return result
+
+
+def _changed(layer, changes: dict):
+    """A copy of the layer (or operation) with random weights and with changes to its arguments."""
+    is_conv = type(layer) is layers.Conv2D and layer.activation is keras.activations.relu
+    if is_conv and layer.strides == (1, 1) and layer.padding == "same" and not changes:
+        # Not Keras's initial values (Glorot): they halve the signal at every ReLU, and after the 13
+        # of VGG16 nothing of the image is left and training does not start.
+        return ConvReLU2D(
+            layer.filters,
+            layer.kernel_size,
+            kernel_initializer="he_normal",
+            name=layer.name,
+            dtype=layer.dtype_policy,
+        )
+    return type(layer).from_config({**layer.get_config(), **changes})

@@ -13,13 +13,19 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         model: a functional model; `mixed_bfloat16`, `bfloat16` or float32.
         precision: "float32" or "bfloat16". In bfloat16 the last layers, which make scores and
             offsets, and local response normalisation, which has no bfloat16 kernel on the CPU, stay
-            float32. The results are those of `mixed_bfloat16`, at half the size.
+            float32; batch normalisation keeps float32 weights, with which Keras computes it in
+            `mixed_bfloat16`. The results are those of `mixed_bfloat16`, at half the size.
     """
 
     def convert(layer):
         config = layer.get_config()
-        stays = layer.name in FLOAT32 or isinstance(layer, LocalResponseNorm)
-        config["dtype"] = "float32" if stays else precision
+        if not isinstance(layer, keras.layers.Layer):  # an operation, in the type of its inputs
+            return type(layer).from_config(config)
+        config["dtype"] = precision
+        if layer.name in FLOAT32 or isinstance(layer, LocalResponseNorm):
+            config["dtype"] = "float32"
+        elif precision == "bfloat16" and isinstance(layer, keras.layers.BatchNormalization):
+            config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=convert, recursive=True)

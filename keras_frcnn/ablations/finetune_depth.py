@@ -8,10 +8,12 @@ and all layers. The paper's VGG16 stops at conv2_1, for want of GPU memory.
 from keras_frcnn.ablations.ablation import Ablation, Row, Variant
 from keras_frcnn.ablations.measure import as_it_is, measure
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.pictures.charts import bar_chart
 from keras_frcnn.settings import Settings
 
-# By trunk: fc6, the layers after its second and first max pooling, and the first of all.
+# By trunk: fc6, the layers after its second and first max pooling, and the first of all. Of the
+# others the parts are the stages between halvings, and the first three are taken.
 FIRST_LAYERS = {
     "vgg16": ("fc6", "conv3_1", "conv2_1", "conv1_1"),
     "vgg_cnn_m_1024": ("fc6", "conv3", "conv2", "conv1"),
@@ -26,9 +28,9 @@ def variants(settings: Settings) -> list[Variant]:
             "weights: there is nothing to fine-tune in random ones; give a recipe with weights, or "
             "--weights FILE"
         )
-    return [
-        Variant(f"from-{first}", {"finetune_from": first}) for first in FIRST_LAYERS[settings.trunk]
-    ]
+    stages = list(TRUNKS[settings.trunk].parts)[2::-1]
+    layers = FIRST_LAYERS.get(settings.trunk, ("fc6", *stages))
+    return [Variant(f"from-{first}", {"finetune_from": first}) for first in layers]
 
 
 def rows(name, detector, settings, test, metric) -> list[Row]:

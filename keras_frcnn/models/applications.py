@@ -65,7 +65,9 @@ class _Rebuild:
 
     def __call__(self, layer, *args, **kwargs):
         """Call the copy of `layer` on tensors that copies have returned."""
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(x)]
+        tensors = [
+            x for x in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(x)
+        ]
         stride, dilation = max(self._reached.get(id(x), (1, 1)) for x in tensors)
         changes = {}
         if isinstance(layer, layers.Rescaling | layers.Normalization):

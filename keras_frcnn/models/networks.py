@@ -19,7 +19,7 @@ def _conv(x, filters, size, name, strides=1, gain=1.0):
 
 
 def vgg_cnn_m_1024(images):
-    """Chatfield et al. 2014, the paper's model M: images [N, H, W, 3] to [N, H / 16, W / 16, 512]."""
+    """Chatfield et al. 2014, the paper's model M: [N, H, W, 3] to [N, H / 16, W / 16, 512]."""
 
     def norm_and_pool(x, number):
         # In float32 under any policy: TensorFlow has no bfloat16 kernel for it on the CPU.
@@ -35,7 +35,7 @@ def vgg_cnn_m_1024(images):
 
 
 def squeezenet(images):
-    """Iandola et al. 2016, version 1.1: images [N, H, W, 3] to [N, H / 16, W / 16, 512]."""
+    """Iandola et al. 2016, version 1.1: [N, H, W, 3] to [N, H / 16, W / 16, 512]."""
 
     def fire(x, squeeze, expand, name):
         x = _conv(x, squeeze, 1, f"{name}_squeeze1x1")

@@ -158,12 +158,12 @@ _TORCH = {"pixel_means": (103.53, 116.28, 123.675), "pixel_std": (57.375, 57.12,
 _V2 = {"pixel_means": (128.0,) * 3, "pixel_std": (128.0,) * 3}  # EfficientNetV2 S, M and L
 
 # The features of the applications have a stride of 16 or, where the network's own is 32, the last
-# stage is dilated (`models.applications`). Layouts of detectors with fully connected heads like
-# ours take them so: Detectron2's R50-DC5, R-FCN. (C4, which ends at ResNet's conv4, has conv5 in
-# its head; conv4 alone under fc6 and fc7 would leave out half of what was pretrained.) Of MobileNets
-# and EfficientNets the features are what the last block returns, as DeepLab and EfficientDet have
-# it: the 1 x 1 convolution behind it, to 4 to 6 times as many channels, serves the classifier and
-# would make fc6 as much larger.
+# stage is dilated (`models.applications`). Detectors with fully connected heads like ours take
+# them so: R-FCN, Detectron2's R50-DC5. (C4, which ends at ResNet's conv4, has conv5 in its head;
+# conv4 alone under fc6 and fc7 would leave out half of what was pretrained.) Of MobileNets and
+# EfficientNets the features are what the last block returns, as DeepLab and EfficientDet have it:
+# the 1 x 1 convolution behind it, to 4 to 6 times as many channels, serves the classifier and would
+# make fc6 as much larger.
 # All of them leave the earliest two halvings frozen, as VGG16 does.
 # Not here are
 # * ConvNeXt: its depthwise convolutions are grouped ones, which TensorFlow runs on a CPU only
@@ -230,6 +230,10 @@ TRUNKS = {
     "efficientnet_v2_s": _application(
         "EfficientNetV2S", "top_conv", _EFFICIENTNET_6, "block3", **_V2
     ),
-    "efficientnet_v2_m": _application("EfficientNetV2M", "top_conv", _EFFICIENTNET, "block3", **_V2),
-    "efficientnet_v2_l": _application("EfficientNetV2L", "top_conv", _EFFICIENTNET, "block3", **_V2),
+    "efficientnet_v2_m": _application(
+        "EfficientNetV2M", "top_conv", _EFFICIENTNET, "block3", **_V2
+    ),
+    "efficientnet_v2_l": _application(
+        "EfficientNetV2L", "top_conv", _EFFICIENTNET, "block3", **_V2
+    ),
 }

@@ -101,7 +101,7 @@ def _weights(group: h5py.Group) -> Iterable[np.ndarray]:
 
 def _strings(group: h5py.Group, name: str) -> Iterator[str]:
     """An attribute, which Keras spreads over `name0`, `name1` ... where it is long."""
-    parts = [name, *sorted((a for a in group.attrs if a[: len(name)] == name != a), key=len)]
-    for part in parts:
-        for value in group.attrs.get(part, ()):
+    parts = [part for part in group.attrs if part.rstrip("0123456789") == name]
+    for part in sorted(parts, key=lambda part: (len(part), part)):
+        for value in group.attrs[part]:
             yield value.decode() if isinstance(value, bytes) else value

@@ -1,10 +1,12 @@
 import h5py
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.fast_rcnn import fast_rcnn
-from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.models.weights import load_pretrained
 from tests.shared_data import shared_data
 
@@ -75,6 +77,109 @@ def test_real_squeezenet_file_with_its_irregular_keys():
         np.testing.assert_array_equal(
             model.get_layer("fire2_squeeze1x1").bias, file["fire2/squeeze1x1/fire2/squeeze1x1_b"]
         )
+
+
+def small_network(images):
+    """Bias-free, depthwise and separable convolutions and batch normalisation."""
+    x = layers.Conv2D(4, 3, 2, use_bias=False, name="conv")(images)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.DepthwiseConv2D(3, use_bias=False, name="depthwise")(x)
+    x = layers.BatchNormalization(scale=False, name="norm_without_gamma")(x)
+    return layers.SeparableConv2D(6, 3, name="separable")(x)
+
+
+def filled(model):
+    """Every weight with numbers of its own."""
+    for i, weight in enumerate(model.weights):
+        weight.assign(np.random.default_rng(i).uniform(0.5, 1, weight.shape))
+    return model
+
+
+SMALL = Trunk(small_network, stride=2, pool_size=(2, 2))
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_all_weights_of_a_layer_are_loaded_in_their_order(tmp_path, top):
+    """From a file that Keras itself writes, with and without a classifier."""
+    images = keras.Input((None, None, 3))
+    x = small_network(images)
+    if top:
+        x = layers.Dense(9, name="predictions")(layers.GlobalAveragePooling2D()(x))
+    source = filled(keras.Model(images, x))
+    source.save(tmp_path / "small.h5")
+    model = fast_rcnn(2, SMALL, str(tmp_path / "small.h5"), fc_units=(4, 4))
+    assert len(source.get_layer("norm").weights) == 4
+    for name in ("conv", "norm", "depthwise", "norm_without_gamma", "separable"):
+        expected = source.get_layer(name).weights
+        for weight, other in zip(model.get_layer(name).weights, expected, strict=True):
+            np.testing.assert_array_equal(weight, other, err_msg=weight.path)
+
+
+def test_a_layer_of_other_weights_is_named_with_both_shapes(tmp_path):
+    images = keras.Input((None, None, 3))
+    x = layers.BatchNormalization(scale=False, name="norm")(
+        layers.Conv2D(4, 3, 2, use_bias=False, name="conv")(images)
+    )
+    keras.Model(images, x).save(tmp_path / "other.h5")
+    with pytest.raises(InputError, match=r"other\.h5: layer norm .*(\(4,\).*){7}") as error:
+        fast_rcnn(2, SMALL, str(tmp_path / "other.h5"), fc_units=(4, 4))
+    assert "\n" not in str(error.value)
+
+
+def test_names_too_many_for_one_attribute(tmp_path):
+    """HDF5 has a limit, beyond which Keras writes several."""
+    rng = np.random.default_rng(0)
+    arrays = {f"layer_{i}": (rng.random((1, 1, 2, 2)), rng.random(2)) for i in range(12)}
+    write_hdf5(tmp_path / "many.h5", arrays)
+    with h5py.File(tmp_path / "many.h5", "a") as file:
+        names = file.attrs.pop("layer_names")
+        for i in range(11):  # of one name each, the last of two
+            file.attrs[f"layer_names{i}"] = names[i : i + 1 if i < 10 else None]
+    trunk = Trunk(
+        lambda x: [
+            x := layers.Conv2D(2, 1, name=f"layer_{i}")(x if i else x[..., :2]) for i in range(12)
+        ][-1],
+        stride=1,
+    )
+    model = fast_rcnn(1, trunk, str(tmp_path / "many.h5"), fc_units=(2, 2))
+    for name, (kernel, _) in arrays.items():
+        np.testing.assert_allclose(model.get_layer(name).kernel, kernel, rtol=1e-6)
+
+
+def test_imagenet_weights_come_from_keras(tmp_path, monkeypatch):
+    """By the code of Keras, up to the download."""
+    source = filled(keras.applications.MobileNetV3Small(weights=None, include_top=False))
+    source.save(tmp_path / "published.h5")
+    asked = []
+
+    def get_file(name, *args, **kw):
+        asked.append(name)
+        return str(tmp_path / "published.h5")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    model = fast_rcnn(2, "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
+    assert asked == ["weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"]
+    for name in ("conv_bn", "expanded_conv_9_depthwise", "expanded_conv_9_squeeze_excite_conv"):
+        for weight, other in zip(
+            model.get_layer(name).weights, source.get_layer(name).weights, strict=True
+        ):
+            np.testing.assert_array_equal(weight, other)
+    names = {layer.name for layer in model.layers}
+    assert "normalized_rgb" in names and "rescale" not in names
+
+
+def test_a_failed_download_is_named(monkeypatch):
+    def get_file(*args, **kw):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    with pytest.raises(InputError, match=r"weights of MobileNetV3Small: no route to host\. Give"):
+        fast_rcnn(2, "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
+
+
+def test_a_trunk_without_imagenet_weights_says_so():
+    with pytest.raises(InputError, match="no ImageNet weights"):
+        fast_rcnn(2, "squeezenet", "imagenet", fc_units=(4, 4))
 
 
 def test_missing_file_is_named(tmp_path):

@@ -138,7 +138,8 @@ def test_layers_of_vgg16_before_the_one_that_is_tuned(first, count):
     assert TRUNKS["vgg16"].frozen(first) == names[:count]
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+# Those of Keras's applications are tested in tests/models/test_applications.py.
+@pytest.mark.parametrize("trunk", ["vgg16", "vgg_cnn_m_1024", "squeezenet"])
 def test_the_parts_of_a_trunk_are_all_its_layers_with_weights(trunk):
     images = keras.Input((None, None, 3))
     model = keras.Model(images, TRUNKS[trunk].build(images))

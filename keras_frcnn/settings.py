@@ -74,7 +74,11 @@ class Settings:
     split: str = _setting("", "its split")
     class_names: tuple[str, ...] = _setting((), "names of the classes 1..K", option="--classes")
 
-    trunk: str = _setting("vgg16", "the network that makes the feature map: " + ", ".join(TRUNKS))
+    trunk: str = _setting(
+        "vgg16",
+        "the network that makes the feature map, such as vgg16, squeezenet or resnet50; all of "
+        "them are in docs/trunks.md",
+    )
     weights: str | None = _setting(
         AUTO,
         "pretrained weights: imagenet (downloaded by Keras), an HDF5 file, or none for random ones",

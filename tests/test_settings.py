@@ -165,7 +165,6 @@ def test_the_table_in_the_docs_is_that_of_the_code():
     text = (Path(__file__).parents[1] / "docs" / "settings.md").read_text("utf-8")
     assert as_table() in text
     assert all(f"`{option(key)}`" in text for key in KEYS)
-    assert all(name in text for name in TRUNKS)
 
 
 def test_saved_settings_come_back_equal():

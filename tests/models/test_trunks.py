@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -17,6 +18,11 @@ def test_the_table_names_applications_and_its_own_parts(name):
     assert hasattr(keras.applications, trunk.application)
     assert trunk.application.lower() == name.replace("_", "")
     assert trunk.stride == 16 and trunk.finetune_from in trunk.parts
+
+
+def test_the_docs_name_every_trunk():
+    text = (Path(__file__).parents[2] / "docs" / "trunks.md").read_text("utf-8")
+    assert all(f"`{name}`" in text for name in TRUNKS)
 
 
 def test_a_layer_is_of_the_part_of_its_own_number():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
@@ -112,7 +113,7 @@ def test_files_keep_them_frozen(trained, tmp_path):
 def test_another_run_starts_with_them(trained, tmp_path, monkeypatch):
     model, _, norms = trained
     settings = Settings(
-        "rectangles", "", ("one", "two"), TRUNK, fc_units=(16, 8), precision="float32"
+        "rectangles", "", ("one", "two"), TRUNK, None, fc_units=(16, 8), precision="float32"
     )
     save_settings(tmp_path, settings)
     monkeypatch.setattr(
@@ -121,7 +122,7 @@ def test_another_run_starts_with_them(trained, tmp_path, monkeypatch):
     dataset = colored_rectangles(tmp_path, [(60, 70)], [[(5, 5, 40, 40)]], labels=[[1]])
     dataset = replace(dataset, class_names=("one", "two"))
     new = build_and_compile(
-        dataset, random_proposals(dataset), replace(settings, initial=str(tmp_path))
+        ImageSet(dataset, random_proposals(dataset)), replace(settings, initial=str(tmp_path))
     )
     assert_equal(statistics(new), norms)
     np.testing.assert_allclose(

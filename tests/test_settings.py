@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.settings import (
     AUTO,
     KEYS,

@@ -1,13 +1,12 @@
 """Pretrained weights: those that Keras has of its applications, or an HDF5 file in their layout."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.hdf5 import read_hdf5
 from keras_frcnn.models.heads import FULLY_CONNECTED, PREDICTORS
 from keras_frcnn.models.trunks import Trunk
 
@@ -26,10 +25,10 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
         file has none or ones of another shape (another `fc_units` or pool size).
 
     Raises:
-        InputError: the file is missing or not HDF5, or lacks a layer of the trunk; there are no
-            ImageNet weights of the trunk, or they cannot be downloaded.
+        InputError: the file cannot be read (`read_hdf5`) or lacks a layer of the trunk; there are
+            no ImageNet weights of the trunk, or they cannot be downloaded.
     """
-    arrays = _imagenet(trunk) if weights == "imagenet" else _read_hdf5(Path(weights))
+    arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(Path(weights))
     loaded = []
     for layer in model.layers:
         if not layer.weights or layer.name in PREDICTORS:
@@ -64,44 +63,3 @@ def _imagenet(trunk: Trunk) -> dict[str, list[np.ndarray]]:
             "HDF5 weight file, or none for random weights"
         ) from error
     return {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-
-
-def _read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
-    """Layer name -> its weights in Keras's order, from whatever depth the file keeps them at."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such weight file")
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise InputError(f"{path}: not an HDF5 weight file ({error})") from error
-    with file:
-        root = file["model_weights"] if "model_weights" in file else file
-        layers = list(_strings(root, "layer_names"))
-        if not layers:
-            raise InputError(
-                f"{path}: not in the HDF5 layout of Keras Applications (no `layer_names`); Keras "
-                "3's .weights.h5 cannot be read"
-            )
-        return {name: values for name in layers if (values := list(_weights(root[name])))}
-
-
-def _weights(group: h5py.Group) -> Iterable[np.ndarray]:
-    """The weights of a layer."""
-    names = list(_strings(group, "weight_names"))
-    if names:
-        return [group[name][()] for name in names]
-    found = []
-    group.visititems(
-        lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-    )
-    # Without a list of names the order is that of the alphabet; a kernel, which has more dimensions
-    # than the bias, comes first in Keras.
-    return sorted(found, key=np.ndim, reverse=True)
-
-
-def _strings(group: h5py.Group, name: str) -> Iterator[str]:
-    """An attribute, which Keras spreads over `name0`, `name1` ... where it is long."""
-    parts = [part for part in group.attrs if part.rstrip("0123456789") == name]
-    for part in sorted(parts, key=lambda part: (len(part), part)):
-        for value in group.attrs[part]:
-            yield value.decode() if isinstance(value, bytes) else value

@@ -5,6 +5,9 @@ import signal
 from collections.abc import Iterable
 
 
+MAX_SHOWN = 100  # characters of a value in a message
+
+
 class InputError(ValueError):
     """A file, argument or object given by the user cannot be used.
 
@@ -13,12 +16,18 @@ class InputError(ValueError):
     """
 
 
+def shown(value) -> str:
+    """A value in a message: as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """For messages about a name that does not exist: "'x' is unknown, the nearest is 'y'"."""
     known = list(known)
     beginning = [k for k in known if name and k.startswith(name)]
-    close = beginning or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{name!r} is unknown" + (f", the nearest is {close[0]!r}" if close else "")
+    close = beginning or difflib.get_close_matches(name[:MAX_SHOWN], known, n=1, cutoff=0.0)
+    return f"{shown(name)} is unknown" + (f", the nearest is {close[0]!r}" if close else "")
 
 
 class Interrupted(KeyboardInterrupt):

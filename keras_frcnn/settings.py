@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
-from keras_frcnn.errors import InputError, did_you_mean
+from keras_frcnn.errors import InputError, did_you_mean, shown
 from keras_frcnn.models.trunks import TRUNKS
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -237,7 +237,7 @@ def parse_value(key: str, text: str):
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
         commas = " separated by commas" if kind is tuple else ""
-        raise ValueError(f"must be {_needed(key)}{commas}, not {text!r}") from None
+        raise ValueError(f"must be {_needed(key)}{commas}, not {shown(text)}") from None
 
 
 def format_value(value) -> str:
@@ -297,7 +297,7 @@ def _typed(key: str, value):
         return os.fspath(value)
     elif kind is not tuple and _fits(kind, value):
         return kind(value)
-    raise InputError(f"{key}: must be {_needed(key)}, not {value!r}")
+    raise InputError(f"{key}: must be {_needed(key)}, not {shown(value)}")
 
 
 def _fits(kind: type, value) -> bool:

@@ -1,6 +1,7 @@
 """The mAP on a validation split while a model trains, and the best model kept."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from itertools import takewhile
@@ -173,6 +174,11 @@ def best_record(run: Path) -> dict | None:
     try:
         best = json.loads(path.read_text("utf-8"))
         record = {key: best[key] for key in ("step", "data", "metric", "mAP", "AP")}
+        if not (type(record["step"]) is int and math.isfinite(record["mAP"])):
+            raise ValueError("step and mAP are not both numbers")
         return {**record, "data_digest": best.get("data_digest")}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as the record of the best model") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: cannot be read as the record of the best model; remove it and best.keras to "
+            "have the best chosen anew"
+        ) from error

@@ -177,9 +177,20 @@ def test_bests_of_another_metric_are_not_compared(dataset, tmp_path, monkeypatch
         Scripted(tmp_path, dataset, monkeypatch, [], metric="11point")
 
 
-def test_a_damaged_record_is_named(dataset, tmp_path, monkeypatch):
-    (tmp_path / "best.json").write_text('{"step": 3')
-    with pytest.raises(InputError, match=r"best\.json"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"step": 3',
+        "[" * 100_000,
+        *(
+            json.dumps({"step": 3, "data": "d", "metric": "area", "mAP": 0.5, "AP": {}, **changes})
+            for changes in ({"mAP": float("nan")}, {"mAP": "0.5"}, {"mAP": None}, {"step": "3"})
+        ),
+    ],
+)
+def test_a_damaged_record_is_named(dataset, tmp_path, monkeypatch, content):
+    (tmp_path / "best.json").write_text(content)
+    with pytest.raises(InputError, match=r"best\.json: cannot be read"):
         Scripted(tmp_path, dataset, monkeypatch, [])
 
 

@@ -4,7 +4,6 @@ import difflib
 import signal
 from collections.abc import Iterable
 
-
 MAX_SHOWN = 100  # characters of a value in a message
 
 

@@ -49,7 +49,7 @@ def test_recipes_have_the_papers_numbers(name):
     assert (s.rate, s.momentum, s.l2, s.warmup, s.dropout) == (0.001, 0.9, 0.0005, 0, 0.5)
     assert (s.images_per_batch, s.rois_per_image, s.box_loss_weight) == (2, 64, 1.0)
     assert s.bias_decay and s.finetune_from is None
-    assert recipe.search.mode == "fast"
+    assert s.search == "fast" and s.proposals is None
 
 
 @pytest.mark.parametrize("name", RECIPES)

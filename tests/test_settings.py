@@ -25,7 +25,7 @@ SETTINGS = Settings("photos", "train", ("cat", "dog"))
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"trunk": "vgg19"}, "'vgg19' is unknown, the nearest is 'vgg16'"),
+        ({"trunk": "vgg16b"}, "'vgg16b' is unknown, the nearest is 'vgg16'"),
         ({"precision": "bfloat16"}, "precision: .*nearest is 'mixed_bfloat16'"),
         ({"rate": math.inf}, "rate: must be positive and finite, not inf"),
         ({"rate": math.nan}, "rate: must be positive and finite, not nan"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -338,12 +339,11 @@ def test_every_command_has_help_with_an_example(command, capsys):
     assert f"example: keras-frcnn {command}" in capsys.readouterr().out
 
 
-def test_help_does_not_import_tensorflow():
-    import subprocess
-
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes", "vgg16-bccd"]])
+def test_help_and_recipes_do_not_import_tensorflow(arguments):
     code = "import sys; from keras_frcnn.cli.__main__ import main\n"
-    code += "try: main(['--help'])\nexcept SystemExit: pass\n"
-    code += "sys.exit('tensorflow' in sys.modules)"
+    code += f"try: main({arguments})\nexcept SystemExit: pass\n"
+    code += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 

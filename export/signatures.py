@@ -40,14 +40,6 @@ IMAGE_BYTES = tf.TensorSpec([None], tf.string, "image_bytes")
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
 PROPOSALS = tf.TensorSpec([None, None, 4], tf.float32, "proposals")
 
-DETECTION_OUTPUTS = (
-    "detection_boxes",
-    "detection_scores",
-    "detection_classes",
-    "num_detections",
-)
-RAW_OUTPUTS = ("raw_detection_boxes", "raw_detection_scores")
-
 
 def signatures(detector: Detector, max_pixels: int) -> dict[str, Callable]:
     """The functions of the three signatures, by name; traced when they are saved.

@@ -2,6 +2,13 @@ import numpy as np
 import pytest
 
 from keras_frcnn import boxes as box_ops
+from keras_frcnn import numpy_boxes
+
+both = pytest.mark.parametrize(
+    "pairwise_iou",
+    [box_ops.pairwise_iou, numpy_boxes.pairwise_iou],
+    ids=["TensorFlow", "NumPy"],
+)
 
 
 def iou_by_counting(a, b):
@@ -18,23 +25,35 @@ def random_boxes(rng, n, size=40):
     return corners.reshape(n, 4)
 
 
-def test_pairwise_iou_counts_pixels():
+@both
+def test_pairwise_iou_counts_pixels(pairwise_iou):
     rng = np.random.default_rng(0)
     a, b = random_boxes(rng, 30), random_boxes(rng, 20)
     expected = [[iou_by_counting(x, y) for y in b] for x in a]
-    got = box_ops.pairwise_iou(a.astype(np.float32), b.astype(np.float32))
+    got = pairwise_iou(a.astype(np.float32), b.astype(np.float32))
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+@both
 @pytest.mark.parametrize("a, b", [(0, 3), (3, 0), (0, 0)])
-def test_pairwise_iou_of_no_boxes_is_empty(a, b):
-    got = box_ops.pairwise_iou(np.zeros((a, 4), np.float32), np.zeros((b, 4), np.float32))
+def test_pairwise_iou_of_no_boxes_is_empty(pairwise_iou, a, b):
+    got = pairwise_iou(np.zeros((a, 4), np.float32), np.zeros((b, 4), np.float32))
     assert got.shape == (a, b)
 
 
-def test_pairwise_iou_of_empty_boxes_is_zero():
-    empty = np.array([[3, 3, 3, 3]], np.float32)
-    assert box_ops.pairwise_iou(empty, empty).numpy() == 0
+@both
+def test_pairwise_iou_of_boxes_without_area_is_zero(pairwise_iou):
+    boxes = np.array([[3, 3, 3, 3], [9, 2, 4, 8], [9, 8, 4, 2]], np.float32)
+    assert not np.any(pairwise_iou(boxes, boxes))
+
+
+def test_pairwise_iou_in_numpy_is_exact_to_float64():
+    # In float32 the difference of these coordinates would lose the last digits of the width.
+    boxes = np.float32([[0.1, 0, 1000.1, 1], [0, 0, 1000, 1]])
+    width = float(boxes[0, 2]) - float(boxes[0, 0])
+    common = 1000 - float(boxes[0, 0])
+    expected = common / (width + 1000 - common)
+    assert numpy_boxes.pairwise_iou(boxes, boxes)[0, 1] == pytest.approx(expected, rel=1e-15)
 
 
 def test_encode_matches_a_hand_worked_table():

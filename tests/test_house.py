@@ -29,6 +29,7 @@ FLOORS = (
     "models",
     "custom_ops",
     "boxes",
+    "numpy_boxes",
     "files",
     "errors",
 )

@@ -5,15 +5,10 @@ M is the number of ground-truth boxes of an image, K the number of object classe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_frcnn.data.images import decode_image
 from keras_frcnn.errors import InputError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -41,36 +36,6 @@ class Dataset:
     class_names: tuple[str, ...]  # label k (1..K) is class_names[k - 1]; 0 is background
     images: tuple[ImageRecord, ...]
     warnings: tuple[str, ...] = ()  # objects that were skipped, one line each, naming the file
-
-    def features(self) -> "tf.data.Dataset":
-        """The images as `tf.data`, in order: one feature dictionary for every kind of data set.
-
-        Elements have the layout of TensorFlow Datasets' `voc`, with boxes in pixels and labels
-        from 1: `image` uint8 [H, W, 3] upright, `image/filename` string, and `objects` with
-        `bbox` float32 [M, 4] (x1, y1, x2, y2), `label` int32 [M], `is_difficult` bool [M].
-        """
-        import tensorflow as tf
-
-        def objects(name, empty):  # one ragged row an image; `empty` gives shape and type
-            values = [getattr(record, name) for record in self.images]
-            flat = np.concatenate([empty, *values])
-            return tf.RaggedTensor.from_row_lengths(flat, [len(v) for v in values])
-
-        def example(path, orientation, filename, objects):
-            image = decode_image(tf.io.read_file(path), orientation)
-            return {"image": image, "image/filename": filename, "objects": objects}
-
-        records = (
-            tf.constant([record.path for record in self.images], tf.string),
-            tf.constant([record.orientation for record in self.images], tf.int32),
-            tf.constant([record.filename for record in self.images], tf.string),
-            {
-                "bbox": objects("boxes", np.zeros((0, 4), np.float32)),
-                "label": objects("labels", np.zeros(0, np.int32)),
-                "is_difficult": objects("is_difficult", np.zeros(0, bool)),
-            },
-        )
-        return tf.data.Dataset.from_tensor_slices(records).map(example, tf.data.AUTOTUNE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,17 +52,3 @@ class Detections:
             {"class": class_names[k - 1], "score": float(score), "box": box.tolist()}
             for box, score, k in zip(self.boxes, self.scores, self.classes, strict=True)
         ]
-
-    @classmethod
-    def from_json(cls, objects: Sequence[dict], class_names: Sequence[str]) -> "Detections":
-        """The inverse of `to_json`; raises `InputError` for a class that is not known."""
-        if unknown := sorted({o["class"] for o in objects} - set(class_names)):
-            raise InputError(
-                f"detections of unknown class {', '.join(map(repr, unknown))}; "
-                f"the classes are {', '.join(class_names)}"
-            )
-        return cls(
-            [o["box"] for o in objects],
-            [o["score"] for o in objects],
-            [list(class_names).index(o["class"]) + 1 for o in objects],
-        )

@@ -18,6 +18,7 @@ from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.numpy_boxes import pairwise_iou
 
 METRICS = ("area", "11point")
 
@@ -122,7 +123,7 @@ def _match(detections, dataset, iou_threshold):
     matches, first = [np.zeros(0, int)], 0
     for record, found in zip(dataset.images, detections, strict=True):
         if len(record.boxes):
-            iou = _pairwise_iou(found.boxes.astype(float), record.boxes.astype(float))
+            iou = pairwise_iou(found.boxes, record.boxes)
             iou[found.classes[:, None] != record.labels[None, :]] = -1
             best = np.argmax(iou, axis=1)  # the first of equals, as in the devkit
             high = iou[np.arange(len(iou)), best] > iou_threshold
@@ -131,15 +132,6 @@ def _match(detections, dataset, iou_threshold):
             matches.append(np.full(len(found), -1))
         first += len(record.boxes)
     return np.concatenate(matches)
-
-
-def _pairwise_iou(a, b):
-    """[D, 4], [M, 4] -> [D, M]."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    intersection = np.prod(np.maximum(sides, 0), axis=2)
-    area_a, area_b = (np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=1) for x in (a, b))
-    union = area_a[:, None] + area_b[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
 def _curve(matches, difficult, positives):

@@ -1,4 +1,4 @@
-"""Pictures of every stage: ground truth, proposals, sampled RoIs and detections.
+"""Pictures of the stages: ground truth, sampled RoIs and detections.
 
 Each `draw_...` takes an upright uint8 RGB image [H, W, 3] and returns a `PIL.Image` of its size.
 Boxes are (x1, y1, x2, y2) in pixels of the image. Lines and letters grow with the image.
@@ -20,7 +20,6 @@ _OKABE_ITO = (
     (213, 94, 0), (204, 121, 167), (0, 114, 178),
 )  # fmt: skip
 _GREY, _WHITE = (190, 190, 190), (255, 255, 255)
-_FOUND, _MISSED = _OKABE_ITO[0], _OKABE_ITO[4]
 _CASING = (0, 0, 0, 100)  # round every line, so that it shows on any ground
 
 
@@ -63,35 +62,6 @@ def draw_ground_truth(
     return canvas.finished()
 
 
-def draw_proposals(
-    image: np.ndarray, proposals: np.ndarray, gt_boxes: np.ndarray, iou_threshold: float = 0.5
-) -> Image.Image:
-    """What the proposals [P, 4] find of the objects [M, 4].
-
-    All proposals are faint white lines, which add up where many lie. The objects are dashed and
-    white; the proposal that overlaps an object most is drawn with its IoU, blue from
-    `iou_threshold` on, else red.
-    """
-    canvas = _Canvas(_with_faint_boxes(image, proposals))
-    sides = np.minimum(gt_boxes[:, None, 2:], proposals[None, :, 2:]) - np.maximum(
-        gt_boxes[:, None, :2], proposals[None, :, :2]
-    )
-    common = np.prod(np.maximum(sides, 0), axis=2)
-    areas = [np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (gt_boxes, proposals)]
-    iou = common / (areas[0][:, None] + areas[1][None, :] - common)
-    best = iou.max(axis=1, initial=0.0)
-    colours = [_FOUND if x >= iou_threshold else _MISSED for x in best]
-    for i in np.flatnonzero(best > 0):
-        canvas.box(proposals[np.argmax(iou[i])], colours[i])
-    for gt_box in gt_boxes:
-        canvas.box(gt_box, _WHITE, dashed=True)
-    for gt_box, x, colour in zip(gt_boxes, best, colours, strict=True):
-        canvas.label(gt_box, f"{x:.2f}", colour)
-    hits = np.sum(best >= iou_threshold)
-    canvas.caption(f"{len(proposals)} proposals find {hits} of {len(gt_boxes)} objects")
-    return canvas.finished()
-
-
 def draw_sampled_rois(image: np.ndarray, rois: np.ndarray, labels: np.ndarray) -> Image.Image:
     """The RoIs [R, 4] of a training example: those of objects coloured by class, others grey.
 
@@ -129,18 +99,6 @@ def contact_sheet(images: Sequence[Image.Image], columns: int, cell_size: int = 
             sheet.paste(thumbnail, (left, top + (height - thumbnail.height) // 2))
         top += height + gap
     return sheet
-
-
-def _with_faint_boxes(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    count = np.zeros((height, width), np.float32)
-    for left, top, right, bottom in (_pixels(box, width, height) for box in boxes):
-        count[top, left : right + 1] += 1
-        count[bottom, left : right + 1] += 1
-        count[top : bottom + 1, left] += 1
-        count[top : bottom + 1, right] += 1
-    alpha = 0.75 * (1 - 0.92**count)[:, :, None]
-    return np.round(image * (1 - alpha) + 255 * alpha).astype(np.uint8)
 
 
 def _pixels(box, width: int, height: int) -> tuple[int, int, int, int]:

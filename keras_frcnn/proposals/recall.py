@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.numpy_boxes import pairwise_iou
 
 
 def proposal_recall(images: ImageSet, iou_threshold: float = 0.5) -> np.ndarray:
@@ -30,7 +31,7 @@ def average_recall(images: ImageSet) -> float:
     best = [np.zeros(0)]
     for boxes, record in zip(images.proposals, images.dataset.images, strict=True):
         gt_boxes = record.boxes[~record.is_difficult]
-        best.append(_pairwise_iou(gt_boxes, boxes).max(axis=1, initial=0))
+        best.append(pairwise_iou(gt_boxes, boxes).max(axis=1, initial=0))
     best = np.concatenate(best)
     return float(np.mean(2 * np.maximum(best - 0.5, 0))) if len(best) else float("nan")
 
@@ -42,15 +43,7 @@ def _count_objects(images, iou_threshold) -> tuple[np.ndarray, np.ndarray]:
     for boxes, record in zip(images.proposals, images.dataset.images, strict=True):
         counted = ~record.is_difficult
         gt_boxes, classes = record.boxes[counted], record.labels[counted] - 1
-        hit = (_pairwise_iou(gt_boxes, boxes) >= iou_threshold).any(axis=1)
+        hit = (pairwise_iou(gt_boxes, boxes) >= iou_threshold).any(axis=1)
         np.add.at(objects, classes, 1)
         np.add.at(found, classes, hit)
     return found, objects
-
-
-def _pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    intersection = np.prod(np.maximum(sides, 0), axis=2, dtype=np.float64)
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1, dtype=np.float64)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1, dtype=np.float64)
-    return intersection / (area_a[:, None] + area_b[None, :] - intersection)

@@ -1,7 +1,6 @@
-import numpy as np
 import pytest
 
-from keras_frcnn.data import Dataset, load
+from keras_frcnn.data import load
 from keras_frcnn.data.load import Part, parse, training_split
 from keras_frcnn.errors import InputError
 from tests.data.voc_files import voc_folder, xml, xml_object
@@ -158,41 +157,3 @@ def test_slice_that_takes_nothing(folder, part):
 def test_malformed_split(folder, split):
     with pytest.raises(InputError, match="is no split"):
         load(folder, split)
-
-
-def test_features_are_the_one_dictionary(tmp_path):
-    root = voc_folder(
-        tmp_path,
-        {
-            "a": xml(
-                xml_object("dog", difficult="<difficult>1</difficult>"),
-                xml_object("cat", (1, 1, 80, 60)),
-            ),
-            "b": xml(),
-        },
-    )
-    features = load(root, "train").features()
-    spec = features.element_spec
-    assert spec["image"].shape.as_list() == [None, None, 3] and spec["image"].dtype == "uint8"
-    assert spec["image/filename"].dtype == "string"
-    shapes = {k: (v.shape.as_list(), v.dtype.name) for k, v in spec["objects"].items()}
-    assert shapes == {
-        "bbox": ([None, 4], "float32"),
-        "label": ([None], "int32"),
-        "is_difficult": ([None], "bool"),
-    }
-    first, second = features.as_numpy_iterator()
-    assert first["image"].shape == second["image"].shape == (60, 80, 3)
-    assert (first["image/filename"], second["image/filename"]) == (b"a.jpg", b"b.jpg")
-    assert first["objects"]["bbox"].tolist() == [[10, 20, 30, 40], [0, 0, 80, 60]]
-    assert first["objects"]["label"].tolist() == [2, 1]
-    assert first["objects"]["is_difficult"].tolist() == [True, False]
-    assert [len(value) for value in second["objects"].values()] == [0, 0, 0]
-
-
-def test_features_without_any_images_or_objects(tmp_path):
-    assert list(Dataset("none", ("a",), ()).features()) == []
-    root = voc_folder(tmp_path, {"a": xml()})
-    (example,) = load(root, "train", class_names=["cat"]).features().as_numpy_iterator()
-    assert example["objects"]["bbox"].shape == (0, 4)
-    assert example["objects"]["bbox"].dtype == np.float32

@@ -108,19 +108,6 @@ def test_is_unpacked_once(tmp_path, tfds_reads, monkeypatch):
         load("voc/2007", "train", data_dir=str(tmp_path / "elsewhere"))
 
 
-def test_features_are_those_of_the_folder(tmp_path, tfds_reads):
-    root = archive(tmp_path / "archive")
-    data_dir = tfds_reads(root)
-    ours = load("voc/2007", "trainval", data_dir=data_dir).features()
-    theirs = load(root, "trainval").features()
-    assert ours.element_spec == theirs.element_spec
-    for a, b in zip(ours.as_numpy_iterator(), theirs.as_numpy_iterator(), strict=True):
-        assert a["image/filename"] == b["image/filename"]
-        np.testing.assert_array_equal(a["image"], b["image"])
-        for name in ("bbox", "label", "is_difficult"):
-            np.testing.assert_array_equal(a["objects"][name], b["objects"][name])
-
-
 @pytest.mark.parametrize(
     "error",
     [

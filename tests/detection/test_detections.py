@@ -38,12 +38,10 @@ def test_above_includes_the_threshold():
     assert FOUND.above(0.76).boxes.shape == (0, 4)
 
 
-def test_json_round_trip():
+def test_json_names_the_classes():
     listed = json.loads(json.dumps(FOUND.to_json(["cat", "dog"])))
-    assert listed[0] == {"class": "dog", "score": 0.25, "box": [0.0, 1.5, 2.0, 3.0]}
-    back = Detections.from_json(listed, ["cat", "dog"])
-    for name in ("boxes", "scores", "classes"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(FOUND, name))
-    assert len(Detections.from_json([], ["cat"])) == 0
-    with pytest.raises(InputError, match="'dog'"):
-        Detections.from_json(listed, ["cat"])
+    assert listed == [
+        {"class": "dog", "score": 0.25, "box": [0.0, 1.5, 2.0, 3.0]},
+        {"class": "cat", "score": 0.75, "box": [4.0, 5.0, 6.0, 7.25]},
+    ]
+    assert Detections([], [], []).to_json(["cat"]) == []

@@ -17,7 +17,6 @@ from keras_frcnn.cli.__main__ import main
 from keras_frcnn.data.images import EXIF_ORIENTATION_TAG, open_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import client, retries
-from keras_frcnn.export.signatures import DETECTION_OUTPUTS
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from tests.export.conftest import CLASSES
 from tests.export.requests import encoded, photograph, proposals_in
@@ -299,10 +298,6 @@ def test_class_names(exported, tmp_path):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match=r"a\.json"):
             client.class_names(str(tmp_path / "a.json"))
-
-
-def test_the_outputs_are_those_of_the_contract():
-    assert client.OUTPUTS == DETECTION_OUTPUTS
 
 
 def test_rest_needs_neither_tensorflow_nor_grpc():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn.data.images import open_image
-from keras_frcnn.export.signatures import DETECTION_OUTPUTS
+from keras_frcnn.export.client import OUTPUTS
 from tests.export.requests import proposals_in
 from tests.export.test_saved_model import assert_detections
 from tests.shared_data import shared_data
@@ -47,7 +47,7 @@ def test_run_on_a_photograph(detector, exported, tmp_path):
         f"image_bytes={tmp_path / 'image_bytes.npy'};proposals={tmp_path / 'proposals.npy'}",
         *("--outdir", tmp_path / "out"),
     )
-    outputs = {name: np.load(tmp_path / "out" / f"{name}.npy") for name in DETECTION_OUTPUTS}
+    outputs = {name: np.load(tmp_path / "out" / f"{name}.npy") for name in OUTPUTS}
     expected = detector.detect(image, boxes)
     assert len(expected) > 0
     assert_detections(outputs, 0, expected, height, width)

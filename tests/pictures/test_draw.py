@@ -13,7 +13,6 @@ from keras_frcnn.pictures.draw import (
     contact_sheet,
     draw_detections,
     draw_ground_truth,
-    draw_proposals,
     draw_sampled_rois,
 )
 
@@ -75,9 +74,6 @@ def test_every_picture_of_every_size(size):
     for picture in (
         draw_detections(image, Detections(boxes[:3], [0.9, 0.5, 0.1], [1, 2, 3]), names),
         draw_ground_truth(image, record, names),
-        draw_proposals(image, boxes, boxes[[0, 4]]),
-        draw_proposals(image, boxes[:0], boxes[[0]]),
-        draw_proposals(image, boxes, boxes[:0]),
         draw_sampled_rois(image, boxes, labels),
         draw_sampled_rois(image, boxes[:0], labels[:0]),
     ):
@@ -139,22 +135,6 @@ def test_difficult_objects_are_dashed():
 
     assert line(False).all()
     assert 60 < line(True).sum() < 140
-
-
-def test_proposals_show_what_is_found_and_missed(monkeypatch):
-    placed = spied_labels(monkeypatch)
-    gt_boxes = np.float32([[20, 60, 120, 160], [200, 60, 300, 160], [350, 250, 380, 280]])
-    proposals = np.float32([[20, 60, 120, 140], [200, 60, 240, 160]])
-    picture = draw_proposals(ground(300, 400), proposals, gt_boxes)
-    assert [text for *_, text in placed] == [
-        "0.80",
-        "0.40",
-        "0.00",
-        "2 proposals find 1 of 3 objects",
-    ]
-    pixels = np.asarray(picture)
-    assert tuple(pixels[139, 70]) == pictures._FOUND
-    assert tuple(pixels[100, 239]) == pictures._MISSED
 
 
 def test_sampled_rois_are_coloured_by_class_and_padding_is_not_drawn(monkeypatch):

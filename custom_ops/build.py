@@ -8,7 +8,6 @@ library is built without them, and the reason is kept in a file beside it.
 """
 
 import ctypes
-import fcntl
 import hashlib
 import os
 import platform
@@ -24,7 +23,7 @@ import tensorflow as tf
 
 from keras_frcnn.custom_ops import cuda
 from keras_frcnn.custom_ops.compiler import find_compiler
-from keras_frcnn.files import cache_dir
+from keras_frcnn.files import cache_dir, locked, make_folder, replacing
 
 SOURCE_DIR = Path(__file__).resolve().parent / "kernels"
 X86 = ("x86_64", "AMD64")
@@ -51,7 +50,7 @@ def library_path(compiler: list[str], nvcc: cuda.Nvcc | None = None) -> Path:
     """Where the library for these sources, these compilers and this TensorFlow is kept."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version)
-    for part in [*compiler, platform.machine(), *_all_flags(), *tf.sysconfig.get_link_flags()]:
+    for part in [*compiler, platform.machine(), *_all_flags(), *_link_flags()]:
         digest.update(part.encode() + b"\0")
     if nvcc:
         for part in [nvcc.version, *nvcc.command(compiler), *nvcc.link_flags]:
@@ -71,6 +70,7 @@ def build(again_without_cuda: bool = False) -> Path:
     Raises:
         NoCompilerError: there is no C++ compiler.
         CompileError: the compiler failed.
+        InputError: the cache folder cannot be written or locked.
     """
     compiler = find_compiler()
     try:
@@ -81,16 +81,15 @@ def build(again_without_cuda: bool = False) -> Path:
     failure = _failure_file(library)
     if library.exists() and not (again_without_cuda and failure.exists()):
         return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with open(library.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+    make_folder(library.parent)
+    with locked(library.with_suffix(".lock"), wait=True):
         if again_without_cuda and failure.exists():
             library.unlink(missing_ok=True)
             failure.unlink()
         if not library.exists():
             print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
-            with tempfile.TemporaryDirectory(dir=library.parent) as work:
-                os.replace(_compile(compiler, nvcc, Path(work), failure), library)
+            with replacing(library) as partial, tempfile.TemporaryDirectory() as work:
+                _compile(compiler, nvcc, Path(work), partial, failure)
     return library
 
 
@@ -127,7 +126,10 @@ def instruction_set(library: Path) -> str:
     return name().decode()
 
 
-def _compile(compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, failure: Path) -> Path:
+def _compile(
+    compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, library: Path, failure: Path
+) -> None:
+    """Compile into the folder `work` and link to `library`; a failure of CUDA's is written down."""
     includes = cuda.include_flags(SOURCE_DIR)
 
     def compile_one(source):
@@ -148,13 +150,12 @@ def _compile(compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, failure: P
     gpu_sources = _gpu_sources()
     sources = [source for source in _sources() if source.suffix != ".h"]
     objects = compile_all(source for source in sources if source not in gpu_sources)
-    link_flags = tf.sysconfig.get_link_flags()
-    library = work / "library.so"
+    link_flags = _link_flags()
     if nvcc:
         try:
             with_gpu = [*objects, *compile_all(gpu_sources), *nvcc.link_flags]
             _run([*compiler, "-shared", "-o", str(library), *with_gpu, *link_flags])
-            return library
+            return
         except CompileError as error:
             warnings.warn(
                 "RoI pooling is built without kernels for GPUs, where it will run on the CPU:"
@@ -163,7 +164,6 @@ def _compile(compiler: list[str], nvcc: cuda.Nvcc | None, work: Path, failure: P
             )
             failure.write_text(str(error))
     _run([*compiler, "-shared", "-o", str(library), *objects, *link_flags])
-    return library
 
 
 def _run(command: list[str]) -> None:
@@ -193,6 +193,12 @@ def _failure_file(library: Path) -> Path:
 def _all_flags() -> list[str]:
     per_file = [flag for flags in KERNEL_FLAGS.values() for flag in flags]
     return [*COMMON_FLAGS, *per_file, *_tensorflow_flags()]
+
+
+def _link_flags() -> list[str]:
+    # macOS's linker wants to be told that TensorFlow's symbols are there when the op is loaded.
+    later = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return [*tf.sysconfig.get_link_flags(), *later]
 
 
 def _tensorflow_flags() -> list[str]:

@@ -2,6 +2,7 @@
 
 A server watches `models/detector/` and loads what is in `models/detector/<version>/`, so a version
 must appear there whole, in one step. Folders whose names are not numbers are passed over.
+(`keras_frcnn.files.replacing` is for files: a folder takes the place of no other.)
 """
 
 import contextlib
@@ -67,7 +68,9 @@ def new_version(models: Path, version: int, overwrite: bool = False) -> Iterator
 
 def _exchange(one: Path, other: Path) -> None:
     """Let two folders change names in one step (Linux: renameat2)."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    # Windows has no library without a name to look in.
+    system = None if os.name == "nt" else ctypes.CDLL(None, use_errno=True)
+    rename = getattr(system, "renameat2", None)
     if rename is None:
         raise OSError(0, "this system cannot exchange two folders; export to a new version")
     paths = _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other)

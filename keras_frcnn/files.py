@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,16 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, by_several: bool = False) -> Iterator[Path]:
     """Write to the path this yields; it takes the place of `path` when the block has succeeded.
 
     It has the suffix of `path` and lies beside it. When the block fails or is interrupted it is
-    removed and `path` is left as it was. A disk that cannot be written is an `InputError`.
+    removed and `path` is left as it was. What is left by a killed process the next one writes
+    over, unless several processes may write the file at once (`by_several`): then each has its
+    own. A disk that cannot be written is an `InputError`.
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    own = f".{uuid.uuid4().hex}" if by_several else ""
+    partial = path.with_name(f".{path.stem}{own}.partial{path.suffix}")
     try:
         yield partial
         os.replace(partial, path)
@@ -38,6 +42,33 @@ def write_json(path: Path, content) -> None:
     """Write a JSON file whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+@contextmanager
+def locked(path: Path, wait: bool) -> Iterator[None]:
+    """Keep other processes out of the block, by a lock on the file `path`, which need not exist.
+
+    The system frees the lock when its process ends, however it ends, so none is left behind by one
+    that was killed; the empty file may stay.
+
+    Raises:
+        filelock.Timeout: another process holds the lock, and this one is not to `wait` for it.
+        InputError: the file cannot be written, or its file system has no locks.
+    """
+    import filelock  # here, since most of what imports this module locks nothing
+
+    # Without the library's fallback to files that mean a lock: killed processes leave those behind.
+    lock = filelock.FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise InputError(f"cannot lock {path}: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_dir() -> Path:

@@ -5,8 +5,6 @@ proposals has a file of its own, `targets/<fingerprint>.npz` in the cache folder
 """
 
 import hashlib
-import os
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -17,7 +15,7 @@ from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.sampling import assign
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
-from keras_frcnn.files import cache_dir, make_folder
+from keras_frcnn.files import cache_dir, make_folder, replacing
 
 # Less spread than this is none to normalise by: the proposals of a class agree in a coordinate with
 # their objects, or there are none.
@@ -110,13 +108,10 @@ def _read(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def _write(path: Path, mean: np.ndarray, std: np.ndarray) -> None:
     make_folder(path.parent)
     try:
-        # In a folder of its own, since another process may be writing the same file.
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            partial = Path(folder) / path.name
+        with replacing(path, by_several=True) as partial:
             np.savez(partial, mean=mean, std=std)
-            os.replace(partial, path)
-    except OSError as error:
+    except InputError as error:
         raise InputError(
-            f"cannot write {path}: {error}; see that the cache folder ($KERAS_FRCNN_CACHE) can be "
-            "written to and that the disk has room"
+            f"{error}; see that the cache folder ($KERAS_FRCNN_CACHE) can be written to and that "
+            "the disk has room"
         ) from error

@@ -280,7 +280,7 @@ def main(argv: list[str]) -> int:
     )
     print(text)
     with replacing(args.out) as partial:
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
     write_csv(args.out.with_suffix(".csv"), result, search)
     print(f"Saved to {args.out} and {args.out.with_suffix('.csv')}")
     return 0

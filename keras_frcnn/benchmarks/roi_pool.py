@@ -23,6 +23,7 @@ from keras_frcnn.benchmarks.roi_pool_workload import (
     processor_name,
     selective_search_like_rois,
 )
+from keras_frcnn.files import replacing
 
 COLUMNS = [
     "workload",
@@ -156,9 +157,8 @@ def main(argv: list[str]) -> int:
         + format_table(rows, bandwidth)
     )
     print(text)
-    temporary = arguments.out.with_name(arguments.out.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, arguments.out)
+    with replacing(arguments.out) as partial:
+        partial.write_text(text, "utf-8")
     print(f"Saved to {arguments.out}")
     return 0
 

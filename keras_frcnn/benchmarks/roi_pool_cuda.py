@@ -270,7 +270,7 @@ def main(argv: list[str]) -> int:
     )
     print(text)
     with replacing(arguments.out) as path:
-        path.write_text(text)
+        path.write_text(text, "utf-8")
     print(f"Saved to {arguments.out}")
     return 0
 

@@ -264,7 +264,7 @@ def main(argv: list[str]) -> int:
     )
     print(text)
     with replacing(args.out) as partial:
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
     write_csv(args.out.with_suffix(".csv"), rows)
     with replacing(args.out.with_suffix(".png")) as partial:
         draw(rows).save(partial)

@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
         )
     print(text)
     with replacing(arguments.out) as partial:
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
     print(f"Saved to {arguments.out}")
     return 0
 

@@ -37,6 +37,7 @@ def cached_folder(name: str, write: Callable[[Path], None]) -> Path:
         write(unfinished)
         unfinished.chmod(0o755)  # mkdtemp made it its owner's alone
         try:
+            # Not `files.replacing`: a folder takes the place of no other that has something in it.
             os.replace(unfinished, folder)
         except OSError:
             if not folder.is_dir():  # otherwise another process was faster

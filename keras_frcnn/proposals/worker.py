@@ -29,7 +29,8 @@ class Worker:
             # The child finds the same modules as the parent, and no others in the current folder.
             env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
             # Ctrl-C goes to the parent alone, which then ends its children.
-            start_new_session=True,
+            start_new_session=True,  # passed over by Windows, which has the other
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
     def search(

@@ -1,34 +1,29 @@
 """One training at a time in a run directory."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import locked
 
 
 @contextlib.contextmanager
 def only_training(run: Path) -> Iterator[None]:
     """Keep other processes from training in the run directory `run`, which exists.
 
-    The system frees a lock when its process ends, however it ends, so none is left behind by one
-    that was killed; the empty file RUN/.lock stays.
+    The lock is freed when its process ends, however it ends (`keras_frcnn.files.locked`).
 
     Raises:
         InputError: another process trains in it, or the lock cannot be had there.
     """
-    try:
-        file = (run / ".lock").open("w")
-    except OSError as error:
-        raise InputError(f"cannot write {run / '.lock'}: {error}") from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            stack.enter_context(locked(run / ".lock", wait=False))
+        except filelock.Timeout as error:
             raise InputError(
                 f"{run}: another process is training in it; let it end, or give another --out"
             ) from error
-        except OSError as error:
-            raise InputError(f"{run}: its file system has no locks: {error}") from error
         yield

@@ -1,5 +1,7 @@
 """Two processes that want to train in one run directory."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -60,5 +62,17 @@ def test_trainings_take_the_lock(other, tmp_path, monkeypatch):
 
 def test_a_directory_that_cannot_be_written(tmp_path):
     (tmp_path / ".lock").mkdir()
-    with pytest.raises(InputError, match=r"cannot write .*\.lock"), only_training(tmp_path):
+    with pytest.raises(InputError, match=r"cannot lock .*\.lock"), only_training(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with (
+        pytest.raises(InputError, match=r"cannot lock .*\.lock.*No locks"),
+        only_training(tmp_path),
+    ):
         pass

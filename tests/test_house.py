@@ -31,6 +31,7 @@ FLOORS = (
     "boxes",
     "numpy_boxes",
     "files",
+    "progress_bar",
     "errors",
 )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
@@ -20,6 +19,7 @@ from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.evaluation.voc import Evaluation, evaluate
+from keras_frcnn.progress_bar import counted
 
 # From probabilities [1, R, K + 1], deltas [1, R, K, 4] and proposals [1, R, 4] of an image to
 # those that detections are made of.
@@ -74,12 +74,8 @@ def measure(
     )
     found = {name: [] for name in ways}
     seconds = []
-    for record, proposals in tqdm(
-        list(zip(test.dataset.images, test.proposals, strict=True)),
-        desc="detecting",
-        unit="image",
-        disable=None,  # where there is no terminal
-    ):
+    pairs = list(zip(test.dataset.images, test.proposals, strict=True))
+    for record, proposals in counted(pairs, len(pairs), "detecting"):
         image = read_image(record.path, record.orientation)
         start = time.perf_counter()
         probabilities, deltas = network(image[None], proposals[None])

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from keras_frcnn.data.shapes_drawing import Shape, draw_picture
 from keras_frcnn.data.voc_writer import (
@@ -17,6 +16,7 @@ from keras_frcnn.data.voc_writer import (
     write_annotation,
     write_split,
 )
+from keras_frcnn.progress_bar import progress_bar
 
 # Part of the folder's name: raise it with every change to the pictures or their annotations.
 VERSION = 3
@@ -38,7 +38,7 @@ def generate(trainval: int = 400, test: int = 100, seed: int = 0) -> Path:
     splits = {"trainval": trainval, "test": test}
 
     def write(folder: Path) -> None:
-        with tqdm(total=trainval + test, desc="drawing shapes", unit="picture") as progress:
+        with progress_bar(trainval + test, "drawing shapes", "picture") as progress:
             for stream, (split, count) in enumerate(splits.items()):
                 ids = [f"{split}_{i:05d}" for i in range(count)]
                 for i, image_id in enumerate(ids):

@@ -6,10 +6,10 @@ and leaves the pixel convention to the one reader in `voc.py`.
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_frcnn.data.images import read_header
 from keras_frcnn.data.voc_writer import (
@@ -19,6 +19,7 @@ from keras_frcnn.data.voc_writer import (
     write_split,
 )
 from keras_frcnn.errors import InputError
+from keras_frcnn.progress_bar import counted
 
 VOC_SPLITS = {"train": "train", "validation": "val", "test": "test"}  # by TFDS name
 
@@ -40,6 +41,8 @@ def unpack(name: str, data_dir: str | os.PathLike | None = None) -> Path:
     from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
     builder = tfds.builder(name, data_dir=data_dir)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()  # which would fill a file or pipe with hundreds of lines
     try:
         builder.download_and_prepare()
     except (OSError, tfds.download.DownloadError, NonMatchingChecksumError) as error:
@@ -69,11 +72,10 @@ def _write(builder, folder: Path) -> None:
         annotated = split != "test" or builder.builder_config.has_test_annotations
         examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
         ids[voc_split] = []
-        for example in tqdm(
+        for example in counted(
             tfds.as_numpy(examples),
-            total=builder.info.splits[split].num_examples,
-            desc=f"unpacking {builder.info.full_name} {split}",
-            unit="image",
+            builder.info.splits[split].num_examples,
+            f"unpacking {builder.info.full_name} {split}",
         ):
             filename = example["image/filename"].decode()
             image = folder / "JPEGImages" / filename

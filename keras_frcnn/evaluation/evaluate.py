@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
@@ -12,17 +11,13 @@ from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.evaluation.voc import Evaluation, evaluate
 from keras_frcnn.files import write_json
+from keras_frcnn.progress_bar import counted
 
 
 def detect_all(detector: Detector, images: ImageSet, keep_bar: bool = True) -> Iterator[Detections]:
     """The detections in each image of a data set, from its proposals."""
-    for record, proposals in tqdm(
-        list(zip(images.dataset.images, images.proposals, strict=True)),
-        desc="detecting",
-        unit="image",
-        leave=keep_bar,
-        disable=None,  # where there is no terminal
-    ):
+    pairs = list(zip(images.dataset.images, images.proposals, strict=True))
+    for record, proposals in counted(pairs, len(pairs), "detecting", leave=keep_bar):
         yield detector.detect(read_image(record.path, record.orientation), proposals)
 
 

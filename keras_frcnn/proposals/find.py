@@ -7,10 +7,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
+from keras_frcnn.progress_bar import counted
 from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
@@ -35,7 +35,7 @@ def find_proposals(
         method: takes a uint8 RGB image [H, W, 3], can be pickled and has a `cache_key`;
             `SelectiveSearch()` by default.
         processes: how many images are searched at once; one for each processor by default.
-        progress: whether to show a progress bar while there is something to search.
+        progress: whether to show progress while there is something to search.
         cache_path: the SQLite file to use instead of `default_cache_path(dataset)`.
 
     Raises:
@@ -55,8 +55,8 @@ def find_proposals(
         }
         if missing:
             search = _search(missing, method, min(processes, len(missing)))
-            total = len(missing)
-            for key, boxes in tqdm(search, "proposals", total, unit="image", disable=not progress):
+            shown = counted(search, len(missing), "proposals") if progress else search
+            for key, boxes in shown:
                 cache.put(key, method.cache_key, boxes)
                 found[key] = boxes
     return [found[key] for key in keys]

@@ -124,10 +124,10 @@ def test_processes_must_be_positive(tmp_path):
         find_proposals(make_dataset(tmp_path, 1), CornerColour(), 0)
 
 
-def test_the_progress_bar_counts_what_is_searched(tmp_path, capfd):
+def test_progress_counts_what_is_searched(tmp_path, capfd):
     dataset = make_dataset(tmp_path, 3)
     find_proposals(dataset, CornerColour(), 1, True, tmp_path / "c.sqlite")
-    assert "3/3" in capfd.readouterr().err
+    assert "proposals: 3 images in " in capfd.readouterr().err
     find_proposals(dataset, CornerColour(), 1, True, tmp_path / "c.sqlite")
     assert capfd.readouterr().err == ""
 

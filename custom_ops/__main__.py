@@ -2,18 +2,7 @@
 
 import sys
 
-import tensorflow as tf
-
-from keras_frcnn.custom_ops.build import (
-    CompileError,
-    build,
-    cuda_architectures,
-    instruction_set,
-    why_no_cuda,
-)
-from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
-from keras_frcnn.custom_ops.library import load_library
-from keras_frcnn.custom_ops.self_test import SelfTestError
+from keras_frcnn.notices import hide_notices
 
 
 def main() -> int:
@@ -21,6 +10,21 @@ def main() -> int:
 
     Returns 1 where it cannot be built, or the GPU fails the test.
     """
+    hide_notices()
+    # Only now: these import TensorFlow.
+    import tensorflow as tf
+
+    from keras_frcnn.custom_ops.build import (
+        CompileError,
+        build,
+        cuda_architectures,
+        instruction_set,
+        why_no_cuda,
+    )
+    from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
+    from keras_frcnn.custom_ops.library import load_library
+    from keras_frcnn.custom_ops.self_test import SelfTestError
+
     print(f"TensorFlow {tf.__version__}")
     try:
         path = build(again_without_cuda=True)

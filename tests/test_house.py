@@ -32,6 +32,7 @@ FLOORS = (
     "numpy_boxes",
     "files",
     "progress_bar",
+    "notices",
     "errors",
 )
 

@@ -1,18 +1,17 @@
 """`keras-frcnn` and `python -m keras_frcnn.cli`: runs one command."""
 
 import importlib
-import os
 import signal
 import sys
 
 from keras_frcnn.cli.parser import build_parser
 from keras_frcnn.errors import InputError, Interrupted
+from keras_frcnn.notices import hide_notices
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    # TensorFlow's start-up notices would bury what the command has to say.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    hide_notices()
     args = build_parser().parse_args(argv)
     try:
         if args.command == "bench":  # imports TensorFlow only where it measures that

@@ -1,6 +1,7 @@
 """The commands as a user runs them, on a folder in VOC format with a handful of images."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from keras_frcnn.cli.__main__ import main
+from keras_frcnn.files import cache_dir
 from keras_frcnn.recipes import RECIPES
 from keras_frcnn.runs.directory import load_detector
 
@@ -345,6 +347,23 @@ def test_help_and_recipes_do_not_import_tensorflow(arguments):
     code += f"try: main({arguments})\nexcept SystemExit: pass\n"
     code += "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_training_says_nothing_but_its_own(voc_folder, tmp_path):
+    (tmp_path / "ops").symlink_to(cache_dir() / "ops")  # the op is compiled already
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    # On a processor with nothing newer, TensorFlow has more to tell.
+    environment |= {"KERAS_FRCNN_CACHE": str(tmp_path), "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    command = [sys.executable, "-m", "keras_frcnn.cli", "train"]
+    done = subprocess.run(
+        [*command, *train_arguments(voc_folder, tmp_path / "run", steps=1)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    proposals, step = done.stderr.splitlines()
+    assert proposals.startswith("proposals: 4 images in ") and step.startswith("step 1/1, loss ")
 
 
 def test_recipe_with_changes_is_saved_printed_and_resumed(voc_folder, cache, tmp_path, capsys):

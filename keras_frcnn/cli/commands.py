@@ -20,7 +20,7 @@ from keras_frcnn.evaluation.voc import format_table, write_voc_results
 from keras_frcnn.files import make_folder, replacing, write_json
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.pictures import draw as pictures
-from keras_frcnn.pictures.curves import draw_precision_recall
+from keras_frcnn.pictures.charts import draw_precision_recall
 from keras_frcnn.proposals.find import proposals_of, search_of
 from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs import directory as runs

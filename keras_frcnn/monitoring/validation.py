@@ -17,7 +17,7 @@ from keras_frcnn.evaluation.voc import evaluate
 from keras_frcnn.files import replacing, write_json
 from keras_frcnn.monitoring.csv_log import CsvLog
 from keras_frcnn.monitoring.tensorboard import EventFile
-from keras_frcnn.pictures.curves import draw_precision_recall
+from keras_frcnn.pictures.charts import draw_precision_recall
 from keras_frcnn.proposals.recall import total_recall
 from keras_frcnn.runs.fingerprint import fingerprint
 from keras_frcnn.runs.interrupts import Interrupts

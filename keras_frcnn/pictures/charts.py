@@ -1,98 +1,137 @@
-"""Charts of an experiment's table: bars, and lines over a number."""
+"""Charts of numbers, by matplotlib: bars, lines, and precision-recall curves.
 
-import itertools
+Figures are drawn on canvases of their own, without pyplot and with matplotlib's own defaults, so
+that neither a screen nor the user's settings and figures have a part in them.
+"""
+
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from keras_frcnn.evaluation.voc import Evaluation
 
 SIZE = (720, 400)  # pixels of a line chart; a bar chart is as wide
-_SCALE = 2  # drawn larger and shrunk, which smooths the lines
-_INK, _GRID = (40, 40, 40), (222, 222, 222)
-_COLORS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167))  # Okabe and Ito's
-_TICKS = 5  # steps of an axis, about
+PANEL = 240  # pixels of a side of a class's precision-recall curve
+_DPI = 100
+# Okabe and Ito's palette, whose colours colour-blind people can tell apart too.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+SHADE = "#d6e8f3"
+_STYLE = {
+    "text.parse_math": False,  # a class may be called "$5$"
+    "font.size": 9,
+    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#dedede",
+    "lines.linewidth": 2,
+    "legend.frameon": False,
+}
 
 
 def bar_chart(title: str, quantity: str, values: Mapping[str, float]) -> Image.Image:
     """A horizontal bar for each label, from 0; NaN has none."""
-    width, row, top, bottom = SIZE[0] * _SCALE, 36 * _SCALE, 44 * _SCALE, 40 * _SCALE
-    image, draw, font = _canvas(title, (width, top + row * len(values) + bottom))
-    left = max(font.getlength(label) for label in values) + 24 * _SCALE
-    right = width - 64 * _SCALE
-    ticks = _ticks(0.0, max((v for v in values.values() if not math.isnan(v)), default=0.0))
 
-    def at(value):
-        return left + (right - left) * value / ticks[-1]
+    def draw(figure):
+        axes = figure.add_subplot()
+        known = [v for v in values.values() if not math.isnan(v)]
+        axes.barh(range(len(values)), list(values.values()), height=0.65)
+        for i, value in enumerate(values.values()):
+            if not math.isnan(value):
+                at = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(f"{value:.3f}", (value, i), **at)
+        labels = [_shortened(figure, label, SIZE[0] / 2) for label in values]
+        axes.set_yticks(range(len(values)), labels)
+        axes.set_ylim(len(values) - 0.5, -0.5)  # from the top down
+        axes.set_xlim(0, 1.12 * max(known, default=0) or 1)  # with room for the last number
+        axes.set_xlabel(quantity)
+        axes.set_title(title, loc="left", size=12)
+        axes.grid(axis="x")
 
-    end = top + row * len(values)
-    for tick in ticks:
-        draw.line([(at(tick), top), (at(tick), end)], _GRID, _SCALE)
-        draw.text((at(tick), end + 4 * _SCALE), f"{tick:g}", _INK, font, anchor="ma")
-    draw.text((right, end + 20 * _SCALE), quantity, _INK, font, anchor="ra")
-    for i, (label, value) in enumerate(values.items()):
-        middle = top + row * (i + 0.5)
-        draw.text((left - 8 * _SCALE, middle), label, _INK, font, anchor="rm")
-        if not math.isnan(value):
-            draw.rectangle([left, middle - row // 3, at(value), middle + row // 3], _COLORS[0])
-            draw.text((at(value) + 6 * _SCALE, middle), f"{value:.3f}", _INK, font, anchor="lm")
-    return _shrunk(image)
+    return _picture((SIZE[0], 100 + 36 * len(values)), draw)
 
 
 def line_chart(
     title: str, quantity: str, x: Sequence[float], lines: Mapping[str, Sequence[float]]
 ) -> Image.Image:
     """A line for each name over `x`, in ascending order; a gap where a value is NaN."""
-    image, draw, font = _canvas(title, tuple(side * _SCALE for side in SIZE))
-    left, top = 56 * _SCALE, 64 * _SCALE
-    right, bottom = image.width - 28 * _SCALE, image.height - 52 * _SCALE
-    known = [v for line in lines.values() for v in line if not math.isnan(v)] or [0.0]
-    ticks, x_ticks = _ticks(min(known), max(known)), _ticks(0.0, max(x))
 
-    def point(a, b):
-        return (
-            left + (right - left) * a / x_ticks[-1],
-            bottom - (bottom - top) * (b - ticks[0]) / (ticks[-1] - ticks[0]),
-        )
+    def draw(figure):
+        axes = figure.add_subplot()
+        for name, line in lines.items():
+            axes.plot(x, line, "o-", label=name, clip_on=False)
+        axes.set_xlim(0, 1.02 * max(x))
+        axes.set_xlabel(quantity)
+        axes.set_title(title, loc="left", size=12)
+        axes.grid(axis="y")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(lines))
 
-    for tick in ticks:
-        draw.line([point(0, tick), point(x_ticks[-1], tick)], _GRID, _SCALE)
-        at = (left - 6 * _SCALE, point(0, tick)[1])
-        draw.text(at, f"{tick:g}", _INK, font, anchor="rm")
-    for tick in x_ticks:
-        at = (point(tick, 0)[0], bottom + 6 * _SCALE)
-        draw.text(at, f"{tick:g}", _INK, font, anchor="ma")
-    draw.line([(left, bottom), (right, bottom)], _INK, _SCALE)
-    draw.text((right, bottom + 24 * _SCALE), quantity, _INK, font, anchor="ra")
-    legend = left
-    for (name, line), color in zip(lines.items(), _COLORS, strict=False):
-        points = [None if math.isnan(v) else point(a, v) for a, v in zip(x, line, strict=True)]
-        for start, end in itertools.pairwise(points):
-            if start and end:
-                draw.line([start, end], color, 2 * _SCALE)
-        for p in filter(None, points):
-            draw.circle(p, 4 * _SCALE, color)
-        draw.circle((legend + 4 * _SCALE, 46 * _SCALE), 4 * _SCALE, color)
-        draw.text((legend + 14 * _SCALE, 46 * _SCALE), name, _INK, font, anchor="lm")
-        legend += font.getlength(name) + 34 * _SCALE
-    return _shrunk(image)
+    return _picture(SIZE, draw)
 
 
-def _canvas(title, size):
-    image = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(image)
-    draw.text((12 * _SCALE, 10 * _SCALE), title, _INK, ImageFont.load_default(16 * _SCALE))
-    return image, draw, ImageFont.load_default(13 * _SCALE)
+def draw_precision_recall(evaluation: Evaluation, columns: int = 5) -> Image.Image:
+    """Precision over recall of every class that has objects, from the best score down.
+
+    Above a panel are the class and its AP by the metric of the evaluation. The shaded area lies
+    under the interpolated curve: its size is the AP of VOC 2010 and later.
+    """
+    panels = [k for k, ap in enumerate(evaluation.ap) if not np.isnan(ap)]
+    columns = max(1, min(columns, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+
+    def draw(figure):
+        for place, k in enumerate(panels, start=1):
+            axes = figure.add_subplot(rows, columns, place)
+            _precision_recall(axes, evaluation.precision[k], evaluation.recall[k])
+            axes.set_title(f"AP {evaluation.ap[k]:.3f}", loc="right", size=9)
+            name = _shortened(figure, evaluation.class_names[k], PANEL / 2)  # beside the AP
+            axes.set_title(name, loc="left", size=9)
+        if panels:
+            figure.supxlabel("recall", size=9)
+            figure.supylabel("precision", size=9)
+
+    return _picture((PANEL * columns, PANEL * rows), draw)
 
 
-def _shrunk(image):
-    size = (image.width // _SCALE, image.height // _SCALE)
-    return image.resize(size, Image.Resampling.LANCZOS)
+def _precision_recall(axes: Axes, precision: np.ndarray, recall: np.ndarray) -> None:
+    if len(precision):
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        start = np.concatenate([[0], recall])
+        axes.fill_between(start, [*envelope, envelope[-1]], step="post", color=SHADE, linewidth=0)
+        axes.plot(start, [precision[0], *precision], clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=np.arange(6) / 5, yticks=np.arange(6) / 5)
+    axes.tick_params(labelsize=8)
+    axes.grid()
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers, evenly spaced, the first at most `low` and the last at least `high`."""
-    span = high - low or abs(high) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / _TICKS))
-    step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power * _TICKS >= span * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
+def _shortened(figure: Figure, text: str, room: float) -> str:
+    """One line with as many of the letters as there is room for, in pixels."""
+    text = shown = " ".join(text.split())
+    measured = figure.text(0, 0, shown, size=9)
+    while measured.get_window_extent().width > room:
+        text = text[:-1]
+        shown = f"{text}..."
+        measured.set_text(shown)
+    measured.remove()
+    return shown
+
+
+def _picture(size: tuple[int, int], draw: Callable[[Figure], None]) -> Image.Image:
+    """What `draw` draws on a figure of `size` (width, height) pixels."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        # A letter that the font lacks is shown as a box.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        figure = Figure([side / _DPI for side in size], _DPI, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        draw(figure)
+        canvas.draw()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

@@ -2,7 +2,6 @@ import numpy as np
 
 from keras_frcnn.batches.target_statistics import target_statistics
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
-from tests.test_boxes import iou_by_counting
 
 
 def record(boxes, labels, difficult=None):
@@ -16,48 +15,6 @@ def record(boxes, labels, difficult=None):
         labels=np.array(labels, np.int32),
         is_difficult=np.array(difficult, bool),
     )
-
-
-def test_statistics_equal_a_plain_loop_with_flips():
-    rng = np.random.default_rng(0)
-    gt = [[2, 2, 22, 22], [20, 15, 38, 39]]
-    records = (
-        record(gt, [1, 2]),
-        record([[5, 5, 30, 20]], [2]),
-        record([[0, 0, 39, 39]], [1], [True]),  # difficult: does not count
-        record([], []),
-    )
-    proposals = []
-    for _ in records:
-        corner = rng.integers(0, 25, (400, 2))
-        size = rng.integers(8, 15, (400, 2)) + rng.integers(0, 10, (400, 2))
-        proposals.append(np.minimum(np.hstack([corner, corner + size]), 39).astype(np.float32))
-    collected = {1: [], 2: []}
-    for r, image_proposals in zip(records, proposals, strict=True):
-        usable = [i for i in range(len(r.labels)) if not r.is_difficult[i]]
-        for flip in (False, True):
-            for roi in [*image_proposals, *r.boxes[usable]]:
-                ious = [iou_by_counting(roi.astype(int), r.boxes[i].astype(int)) for i in usable]
-                if not ious or max(ious) < 0.5:
-                    continue
-                i = usable[int(np.argmax(ious))]
-                a, b = roi.astype(float), r.boxes[i].astype(float)
-                if flip:
-                    a, b = ([100 - v[2], v[1], 100 - v[0], v[3]] for v in (a, b))
-                w, h = a[2] - a[0], a[3] - a[1]
-                collected[int(r.labels[i])].append(
-                    [
-                        ((b[0] + b[2]) - (a[0] + a[2])) / 2 / w,
-                        ((b[1] + b[3]) - (a[1] + a[3])) / 2 / h,
-                        np.log((b[2] - b[0]) / w),
-                        np.log((b[3] - b[1]) / h),
-                    ]
-                )
-    assert min(len(c) for c in collected.values()) > 20
-    mean, std = target_statistics(ImageSet(Dataset("d", ("a", "b"), records), proposals))
-    for k in (1, 2):
-        np.testing.assert_allclose(mean[k - 1], np.mean(collected[k], axis=0), atol=1e-5)
-        np.testing.assert_allclose(std[k - 1], np.std(collected[k], axis=0), atol=1e-5)
 
 
 def test_a_class_without_spread_is_not_divided_by_zero():

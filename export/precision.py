@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_frcnn.models.detection_model import copy_description
 from keras_frcnn.models.heads import FLOAT32
 from keras_frcnn.models.layers import LocalResponseNorm
 
@@ -31,4 +32,5 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     copy = keras.models.clone_model(model, clone_function=convert, recursive=True)
     for old, new in zip(model.weights, copy.weights, strict=True):
         new.assign(old.value)
+    copy_description(model, copy)
     return copy

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.detection_model import copy_description
 from keras_frcnn.models.heads import FULLY_CONNECTED
 
 BLOCK_ROWS = 2048  # of a kernel, converted to float64 at a time
@@ -133,6 +134,7 @@ def compress(
             copy = compressed.get_layer(layer.name)
             for old, new in zip(layer.weights, copy.weights, strict=True):
                 new.assign(old.value)
+    copy_description(model, compressed)
     return compressed
 
 

@@ -26,7 +26,7 @@ from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.saved_model import OP_NAMESPACE, export_saved_model
 from keras_frcnn.export.svd import compress
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.heads import REGION_LAYER
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.directory import load_detector
@@ -45,7 +45,8 @@ def build_detector(source: Source) -> Detector:
         model = with_precision(detector.model, "float32")
         return Detector(model, detector.pixel_means, **settings)
     keras.utils.set_random_seed(0)
-    model = fast_rcnn(source.num_classes, source.trunk, fc_units=source.fc_units)
+    names = map(str, range(source.num_classes))
+    model = FastRCNN(names, source.trunk, None, fc_units=source.fc_units)
     bias = model.get_layer("cls_score").bias
     bias.assign(bias + BACKGROUND_BIAS * tf.one_hot(0, source.num_classes + 1))
     means = TRUNKS[source.trunk].pixel_means

@@ -27,7 +27,7 @@ def write_onnx(model: keras.Model, path: Path, size: tuple[int, int], num_rois: 
     multiplied into the kernel: whatever a library can prepare for them, it may.
 
     Args:
-        model: as `keras_frcnn.models.fast_rcnn.fast_rcnn` builds it.
+        model: as `keras_frcnn.models.fast_rcnn.FastRCNN` builds it.
         size: H, W.
         num_rois: R.
 

@@ -18,7 +18,7 @@ class Detector:
     """A trained model with all that stands between a photograph and its detections.
 
     Args:
-        model: as `keras_frcnn.models.fast_rcnn.fast_rcnn` builds it.
+        model: as `keras_frcnn.models.fast_rcnn.FastRCNN` builds it.
         pixel_means: of the trunk the model was trained with, (B, G, R).
         min_side, max_side: see `preprocessing.scaled_size`.
         score_threshold, nms_iou, max_detections: see `postprocess`.

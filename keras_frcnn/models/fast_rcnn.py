@@ -3,10 +3,14 @@
 Shape letters: N images of H x W pixels, R RoIs an image, K object classes.
 """
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 from keras import layers
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.heads import REGION_LAYER, box_head
 from keras_frcnn.models.layers import NormalizedRGB, RoIPool
 from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
@@ -14,40 +18,50 @@ from keras_frcnn.models.weights import load_pretrained
 
 PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
 
+# Mean and deviation of (tx, ty, tw, th) where nobody has measured them: those of Girshick's later
+# code. Measured ones differ by a few tens of percent; without any normalisation the box regression
+# would hardly be trained.
+USUAL_TARGETS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.1, 0.2, 0.2))
+
 
 def model_name(trunk: str | Trunk) -> str:
     """The name of the Keras model with this trunk."""
     return f"fast_rcnn_{trunk}" if isinstance(trunk, str) else "fast_rcnn"
 
 
-def fast_rcnn(
-    num_classes: int,
+def FastRCNN(
+    class_names: Sequence[str],
     trunk: str | Trunk = "vgg16",
-    weights: str | None = None,
+    weights: str | None = "imagenet",
+    targets: tuple | None = None,
     fc_units: tuple[int, int] | None = None,
-    bbox_mean=None,
-    bbox_std=None,
     dropout: float = 0.5,
     finetune_from: str | None = None,
+    min_side: int | Sequence[int] = 600,
+    max_side: int = 1000,
     rescale: bool | None = None,
-) -> keras.Model:
+) -> DetectionModel:
     """Build the detector.
 
     Args:
-        num_classes: K, without the background.
+        class_names: of classes 1..K, the background is not among them.
         trunk: a name in `keras_frcnn.models.trunks.TRUNKS`, or a `Trunk` around any Keras feature
             extractor.
-        weights: None for random weights, "imagenet" (a trunk of Keras's, which downloads them), or
-            the path of an HDF5 weight file. With pretrained weights the lowest layers are frozen
+        weights: "imagenet" (a trunk of Keras's, which downloads them), the path of an HDF5 weight
+            file, or None for random weights. With pretrained weights the lowest layers are frozen
             (paper section 4.5); batch normalisation is frozen in any case.
+        targets: mean and standard deviation of the regression targets of each class, [K, 4] each,
+            as `target_statistics` gives them. The network predicts normalised targets (paper
+            section 2.3) and its last layer inverts the normalisation, so that the model can be
+            used without knowing them; the loss divides by the same deviations. By default
+            `USUAL_TARGETS`, which suit most data sets.
         fc_units: units of fc6 and fc7; the trunk's own by default.
-        bbox_mean, bbox_std: mean and standard deviation of the regression targets of each
-            class, [K, 4] (`batches.target_statistics`); 0 and 1 by default. The network predicts
-            normalised targets (paper section 2.3) and its last layer inverts the normalisation,
-            so that the model can be used without knowing them.
         dropout: rate after fc6 and fc7.
         finetune_from: the first part of the trunk to train, those before it are frozen
             (`Trunk.parts`); the trunk's own by default where weights are loaded.
+        min_side, max_side: images are scaled until their shorter side is `min_side` pixels or the
+            longer one `max_side`; with several values of `min_side` training draws one for each
+            image and detection takes the middle one.
         rescale: whether the network divides its input by `PIXEL_STD`; by default where its
             weights are random. Trunks that have a `pixel_std` divide by that in any case.
 
@@ -58,11 +72,14 @@ def fast_rcnn(
         Class 0 is background.
 
     Raises:
-        InputError: `trunk` is unknown or `weights` do not fit it.
+        InputError: there are no class names or the same twice, `trunk` is unknown, or `weights`
+            or `targets` do not fit.
     """
+    class_names = _checked_names(class_names)
     if isinstance(trunk, str) and trunk not in TRUNKS:
         raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")
     spec = TRUNKS[trunk] if isinstance(trunk, str) else trunk
+    mean, std = _checked_targets(USUAL_TARGETS if targets is None else targets, len(class_names))
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
 
@@ -77,12 +94,19 @@ def fast_rcnn(
     features = spec.build(x)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
     cls_score, bbox_pred = box_head(
-        x, num_classes, fc_units or spec.fc_units, dropout, bbox_mean, bbox_std
+        x, len(class_names), fc_units or spec.fc_units, dropout, mean, std
     )
-    model = keras.Model(
+    model = DetectionModel(
         {"images": images, "rois": rois},
         {"cls_score": cls_score, "bbox_pred": bbox_pred},
         name=model_name(trunk),
+        class_names=class_names,
+        trunk=trunk if isinstance(trunk, str) else None,
+        pixel_means=spec.pixel_means,
+        min_side=(min_side,) if isinstance(min_side, int) else min_side,
+        max_side=max_side,
+        target_mean=mean,
+        target_std=std,
     )
     if weights is not None:
         load_pretrained(model, spec, weights)
@@ -93,3 +117,28 @@ def fast_rcnn(
         if isinstance(layer, layers.BatchNormalization) or is_one_of(layer.name, frozen):
             layer.trainable = False
     return model
+
+
+def _checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(class_names, str):
+        raise InputError(f"class_names: must be a list of names, such as [{class_names!r}]")
+    names = tuple(class_names)
+    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+        raise InputError(f"class_names: must be different names and at least one, not {names}")
+    return names
+
+
+def _checked_targets(targets, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation as float32 [K, 4]."""
+    try:
+        mean, std = (
+            np.broadcast_to(np.asarray(values, np.float32), (num_classes, 4)) for values in targets
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"targets: must be mean and deviation, [{num_classes}, 4] each, as target_statistics "
+            f"gives them ({error})"
+        ) from error
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise InputError("targets: mean and deviation must be finite, the deviation above 0")
+    return mean, std

@@ -41,7 +41,7 @@ def box_head(x, num_classes: int, fc_units: tuple[int, int], dropout: float, bbo
         fc_units: units of fc6 and fc7.
         dropout: rate after both.
         bbox_mean, bbox_std: by which the last layer inverts the normalisation of the regression
-            targets (paper section 2.3), [K, 4]; None for 0 and 1.
+            targets (paper section 2.3), [K, 4].
 
     Returns:
         cls_score [N, R, K + 1] logits and bbox_pred [N, R, K, 4] deltas.
@@ -73,8 +73,8 @@ def box_head(x, num_classes: int, fc_units: tuple[int, int], dropout: float, bbo
     deltas = layers.Reshape((-1, num_classes, 4), dtype=dtype, name="bbox_per_class")(deltas)
     bbox_pred = layers.Normalization(
         axis=(-2, -1),
-        mean=np.zeros((num_classes, 4)) if bbox_mean is None else bbox_mean,
-        variance=np.ones((num_classes, 4)) if bbox_std is None else np.square(bbox_std),
+        mean=bbox_mean,
+        variance=np.square(bbox_std),
         invert=True,
         dtype=dtype,
         name="bbox_pred",

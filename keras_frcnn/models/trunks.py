@@ -18,7 +18,7 @@ class Trunk:
 
     `build` takes the Keras tensor of the images, BGR with `pixel_means` subtracted, and returns
     that of the features. With `pixel_std` it gets RGB divided by these deviations instead; without
-    it, pixels divided by `fast_rcnn.PIXEL_STD` when `fast_rcnn` loads no weights.
+    it, pixels divided by `fast_rcnn.PIXEL_STD` when `FastRCNN` loads no weights.
     """
 
     build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]

@@ -15,7 +15,7 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
     """Copy pretrained weights into `model`, layer by layer, by the layers' names.
 
     Args:
-        model: as `fast_rcnn` builds it.
+        model: as `FastRCNN` builds it.
         trunk: the trunk it was built with.
         weights: "imagenet" (downloaded by Keras) or the path of an HDF5 weight file with or without
             the fully connected layers.

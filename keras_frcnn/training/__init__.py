@@ -1,1 +1,1 @@
-"""Training: the losses, the optimizer, what happens at each step, and the fit of a run."""
+"""Training: the optimizer, what happens at each step, and the fit of a run."""

@@ -42,7 +42,7 @@ class TrainedDetector:
         return any(layer.name == "rescale" for layer in self.model.layers)
 
     def copy_to(self, model: keras.Model) -> list[str]:
-        """Copy the weights into a model that `fast_rcnn` built; returns the layers' names.
+        """Copy the weights into a model that `FastRCNN` built; returns the layers' names.
 
         `cls_score` and `bbox_deltas` are copied if the classes are the same in the same order,
         else they keep their random weights. The offsets stay what they were in pixels though the

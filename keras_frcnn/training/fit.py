@@ -13,7 +13,7 @@ from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.monitoring.csv_log import Log
 from keras_frcnn.monitoring.gradients import TrainingStatistics
@@ -48,7 +48,6 @@ from keras_frcnn.settings import AUTO, Settings
 from keras_frcnn.training.callbacks import DropoutMasks, StepDecay, StopOnNaN
 from keras_frcnn.training.devices import default_precision, distribution
 from keras_frcnn.training.fine_tuning import TrainedDetector
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss, ForegroundShare
 from keras_frcnn.training.optimizer import SGD
 from keras_frcnn.training.steps import StepCallbacks
 
@@ -229,8 +228,7 @@ def _explain(error: tf.errors.OpError, step: int, records) -> None:
 
 
 def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
-    """The model of `settings` with its two losses and the optimizer, ready for `fit`."""
-    mean, std = cached_target_statistics(images)
+    """The model of `settings` with its losses and the optimizer, ready for `fit`."""
     source = TrainedDetector(settings.initial, settings) if settings.initial else None
     finetune_from = settings.finetune_from
     if source:  # frozen by default as where weights are loaded
@@ -238,34 +236,24 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        model = fast_rcnn(
-            len(settings.class_names),
+        model = FastRCNN(
+            settings.class_names,
             settings.trunk,
             settings.weights,
+            cached_target_statistics(images),
             settings.fc_units,
-            mean,
-            std,
             settings.dropout,
             finetune_from,
+            settings.min_side,
+            settings.max_side,
             source.rescale if source else None,
         )
     finally:
         keras.config.set_dtype_policy(policy)
     if source:
         source.copy_to(model)
-    model.compile(
-        optimizer=SGD(
-            settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay
-        ),
-        loss={
-            "cls_score": ClassificationLoss(),
-            "bbox_pred": BoxRegressionLoss(std, settings.box_loss_weight),
-        },
-        metrics={"cls_score": [ForegroundShare()]},
-        # XLA is slower than TensorFlow's own kernels on the CPU, and the RoI pooling op has no
-        # XLA version.
-        jit_compile=False,
-    )
+    optimizer = SGD(settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay)
+    model.compile(optimizer, box_loss_weight=settings.box_loss_weight)
     return model
 
 

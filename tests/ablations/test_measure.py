@@ -15,7 +15,7 @@ from keras_frcnn.ablations.measure import (
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.evaluation.evaluate import evaluate_detector
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from tests.images import colored_rectangles, random_proposals
 
 COUNT = 60
@@ -35,7 +35,7 @@ def split(tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector():
     keras.utils.set_random_seed(0)
-    model = fast_rcnn(2, "squeezenet", fc_units=(8, 8), bbox_mean=np.full((2, 4), 0.1))
+    model = FastRCNN(["one", "two"], "squeezenet", None, (0.1, 1), fc_units=(8, 8))
     return Detector(model, (104.0, 117.0, 123.0), 64, 100)
 
 
@@ -68,7 +68,7 @@ def test_fewer_proposals(evaluations, detector, split):
 
 def test_without_box_regression_the_offsets_are_zero(evaluations, detector, split):
     assert not np.array_equal(evaluations["unmoved"].precision[0], evaluations["all"].precision[0])
-    model = fast_rcnn(2, "squeezenet", fc_units=(8, 8))  # mean 0
+    model = FastRCNN(["one", "two"], "squeezenet", None, (0, 1), fc_units=(8, 8))  # mean 0
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             layer.set_weights(detector.model.get_layer(layer.name).get_weights())

@@ -7,7 +7,7 @@ from keras import layers
 from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.models.convolution import ConvReLU2D
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import Trunk
 
 K, PROPOSALS = 3, 40
@@ -29,7 +29,7 @@ def small_detector() -> Detector:
     rng = np.random.default_rng(0)
     mean, std = rng.normal(size=(K, 4)), rng.uniform(0.5, 2, (K, 4))
     trunk = Trunk(build=build_trunk, stride=16)
-    model = fast_rcnn(K, trunk, fc_units=(40, 24), bbox_mean=mean, bbox_std=std)
+    model = FastRCNN(map(str, range(K)), trunk, None, (mean, std), fc_units=(40, 24))
     for layer in model.layers:
         if getattr(layer, "bias", None) is not None:
             layer.bias.assign(rng.normal(size=layer.bias.shape, scale=0.3))

@@ -12,7 +12,7 @@ from keras_frcnn.benchmarks.turns import OUTPUT, STEP, answer_named
 from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.svd import compress
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from tests.benchmarks.small_detector import K, image_and_proposals, small_detector
 
 BUILDS = [(precision, svd) for precision in names.PRECISIONS for svd in (False, True)]
@@ -92,7 +92,7 @@ def test_openvino_computes_our_network(folder, inputs, expected, precision):
 
 def test_an_unknown_layer_is_not_left_out_of_the_graph(tmp_path):
     onnx_graph = pytest.importorskip("keras_frcnn.benchmarks.onnx_graph")
-    model = fast_rcnn(K, "squeezenet", fc_units=(8, 8))
+    model = FastRCNN(map(str, range(K)), "squeezenet", None, fc_units=(8, 8))
     with pytest.raises(InputError, match="conv1"):
         onnx_graph.write_onnx(model, tmp_path / "model.onnx", (96, 160), 5)
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from keras_frcnn.benchmarks import train
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from keras_frcnn.models.fast_rcnn import fast_rcnn
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra 'bench'")
 train_torch = pytest.importorskip("keras_frcnn.benchmarks.train_torch")
@@ -25,7 +25,7 @@ ROIS = np.float32(
 
 @pytest.fixture(scope="module")
 def models():
-    ours = fast_rcnn(K, "vgg16", finetune_from="conv3_1", dropout=0)
+    ours = FastRCNN(map(str, range(K)), "vgg16", None, (0, 1), dropout=0, finetune_from="conv3_1")
     for layer in ours.layers:
         if hasattr(layer, "bias") and layer.bias is not None:
             layer.bias.assign(RNG.normal(size=layer.bias.shape, scale=0.1))

@@ -5,7 +5,7 @@ import pytest
 
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.postprocess import postprocess
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.layers import RoIPool
 
 MEANS = (103.939, 116.779, 123.68)
@@ -116,7 +116,7 @@ def test_distinct_rois_rounds_negative_halves_away_from_zero():
 @pytest.fixture(scope="module")
 def detector():
     keras.utils.set_random_seed(3)
-    model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+    model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(32, 32))
     # Scores far enough apart that some pass the threshold.
     head = model.get_layer("cls_score")
     head.kernel.assign(head.kernel * 30)

@@ -6,7 +6,7 @@ import pytest
 
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.multiscale import MultiScaleDetector
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 
 MEANS = (104.0, 117.0, 123.0)
 SIDES, MAX_SIDE = (224, 320, 480), 600
@@ -15,7 +15,7 @@ SIDES, MAX_SIDE = (224, 320, 480), 600
 @pytest.fixture(scope="module")
 def model():
     keras.utils.set_random_seed(1)
-    return fast_rcnn(3, "squeezenet", fc_units=(8, 8), bbox_std=np.full((3, 4), 100.0))
+    return FastRCNN(list("abc"), "squeezenet", None, (0, 100), fc_units=(8, 8))
 
 
 def test_each_proposal_is_seen_at_its_scale(model):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 from tests.exactness import formulas
 
 CLASSES = 4

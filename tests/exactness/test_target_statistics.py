@@ -5,7 +5,7 @@ import pytest
 
 from keras_frcnn.batches.target_statistics import target_statistics
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from tests.exactness import formulas
 from tests.exactness.test_sampler import integer_boxes
 
@@ -94,7 +94,8 @@ def test_mirror_images_make_the_mean_of_tx_zero():
 def test_the_model_contains_the_inverse():
     """Its last layer takes normalised outputs to targets: times the deviation, plus the mean."""
     mean, std = target_statistics(ImageSet(*generated(3)))
-    model = fast_rcnn(CLASSES, "squeezenet", fc_units=(4, 4), bbox_mean=mean, bbox_std=std)
+    names = map(str, range(CLASSES))
+    model = FastRCNN(names, "squeezenet", None, (mean, std), fc_units=(4, 4))
     outputs = np.random.default_rng(0).normal(size=(2, 3, CLASSES, 4)).astype(np.float32)
     found = model.get_layer("bbox_pred")(outputs)
     np.testing.assert_allclose(found, outputs * std + mean, rtol=1e-5, atol=1e-6)

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.models.trunks import TRUNKS
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.training.optimizer import SGD
 from tests.exactness import tiny
 
@@ -36,7 +36,7 @@ def vgg16(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("weights") / "vgg16.h5"
     keras.applications.VGG16(include_top=False, weights=None).save(path)
-    return compiled(fast_rcnn(2, weights=str(path), fc_units=(8, 8)))
+    return compiled(FastRCNN(["a", "b"], weights=str(path), fc_units=(8, 8)))
 
 
 def test_frozen_layers_keep_every_bit(vgg16):

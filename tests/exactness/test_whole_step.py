@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.training.callbacks import StepDecay
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
 from tests.exactness import formulas, numpy_fast_rcnn
 from tests.exactness.tiny import (
     DECAY,

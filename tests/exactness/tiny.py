@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.models.trunks import Trunk
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.training.optimizer import SGD
 from tests.exactness import numpy_fast_rcnn
 
@@ -29,9 +29,8 @@ def tiny_model(dropout=0.0, fc_units=(7, 6)):
     """A compiled detector, of 900 weights unless `fc_units` says more; biases are not zero."""
     keras.utils.set_random_seed(3)
     trunk = Trunk(tiny_trunk, numpy_fast_rcnn.TRUNK_STRIDE, pool_size=(numpy_fast_rcnn.POOL,) * 2)
-    model = fast_rcnn(
-        CLASSES, trunk, fc_units=fc_units, bbox_mean=MEAN, bbox_std=STD, dropout=dropout
-    )
+    names = map(str, range(CLASSES))
+    model = FastRCNN(names, trunk, None, (MEAN, STD), fc_units=fc_units, dropout=dropout)
     rng = np.random.default_rng(1)
     for name in numpy_fast_rcnn.LAYERS:
         layer = model.get_layer(name)

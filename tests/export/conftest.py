@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export.saved_model import export_saved_model
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 
 CLASSES = ("cat", "dog", "żółw")
 MEANS = (103.939, 116.779, 123.68)
@@ -16,7 +16,7 @@ MAX_PIXELS = 12_000_000
 def small_model(seed=3):
     """With scores far enough apart that some pass the threshold."""
     keras.utils.set_random_seed(seed)
-    model = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+    model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(32, 32))
     head = model.get_layer("cls_score")
     head.kernel.assign(head.kernel * 30)
     return model

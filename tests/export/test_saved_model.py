@@ -17,7 +17,7 @@ from keras_frcnn.export.saved_model import (
     fingerprint,
     used_ops,
 )
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from tests.export.conftest import CLASSES, MEANS, small_model
 from tests.export.requests import encoded, padded, photograph, proposals_in
 
@@ -212,7 +212,7 @@ def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = fast_rcnn(3, "squeezenet", fc_units=(32, 32))
+        mixed = FastRCNN(list("abc"), "squeezenet", None, fc_units=(32, 32))
     finally:
         keras.config.set_dtype_policy(policy)
     full = small_model()

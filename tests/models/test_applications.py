@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from keras_frcnn.models.applications import application_features
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS, is_one_of
 
 RNG = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def family(request):
     with pytest.MonkeyPatch.context() as patch:
         # What Keras would download, and the network that is rebuilt, made once for all tests.
         patch.setattr(keras.applications, application, lambda **kw: network)
-        model = fast_rcnn(2, name, "imagenet", fc_units=(4, 4))
+        model = FastRCNN(["a", "b"], name, "imagenet", fc_units=(4, 4))
     return name, network, model
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from keras_frcnn.custom_ops.reference import roi_pool_reference
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.fast_rcnn import PIXEL_STD, fast_rcnn
+from keras_frcnn.models.fast_rcnn import PIXEL_STD, FastRCNN
 from keras_frcnn.models.trunks import Trunk
 
 IMAGES = np.random.default_rng(0).normal(0, 50, (2, 64, 96, 3)).astype(np.float32)
@@ -27,7 +27,7 @@ def test_forward_equals_the_parts_put_together_by_hand():
     keras.utils.set_random_seed(0)
     mean = np.arange(12, dtype=np.float32).reshape(3, 4) / 10
     std = np.linspace(0.1, 2, 12, dtype=np.float32).reshape(3, 4)
-    model = fast_rcnn(3, fc_units=(16, 8), bbox_mean=mean, bbox_std=std)
+    model = FastRCNN(list("abc"), weights=None, targets=(mean, std), fc_units=(16, 8))
     outputs = model(INPUTS)
 
     vgg = keras.applications.VGG16(include_top=False, weights=None)
@@ -48,7 +48,7 @@ def test_forward_equals_the_parts_put_together_by_hand():
 
 
 def test_vgg16_has_the_papers_size():
-    model = fast_rcnn(20, fc_units=(8, 8))
+    model = FastRCNN(map(str, range(20)), weights=None, fc_units=(8, 8))
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert sum(layer.count_params() for layer in convolutions) == 14_714_688
     assert model.get_layer("fc6").kernel.shape == (25088, 8)
@@ -58,7 +58,7 @@ def test_vgg16_has_the_papers_size():
 
 def test_new_layers_start_as_in_the_paper():
     keras.utils.set_random_seed(0)
-    model = fast_rcnn(20, "squeezenet", fc_units=(8, 4096))
+    model = FastRCNN(map(str, range(20)), "squeezenet", None, fc_units=(8, 4096))
     assert np.std(model.get_layer("cls_score").kernel) == pytest.approx(0.01, rel=0.02)
     assert np.std(model.get_layer("bbox_deltas").kernel) == pytest.approx(0.001, rel=0.02)
     assert not np.any(model.get_layer("cls_score").bias)
@@ -66,7 +66,7 @@ def test_new_layers_start_as_in_the_paper():
 
 @pytest.mark.parametrize("trunk, size", [("vgg16", (38, 50)), ("squeezenet", (38, 50))])
 def test_trunks_have_stride_16(trunk, size):
-    model = fast_rcnn(2, trunk, fc_units=(4, 4))
+    model = FastRCNN(["a", "b"], trunk, None, fc_units=(4, 4))
     features = keras.Model(model.input["images"], model.get_layer("roi_pool").input[0])
     height, width = features(np.zeros((1, 600, 800, 3), np.float32)).shape[1:3]
     assert (height, width) in {size, (37, 50)}
@@ -75,20 +75,20 @@ def test_trunks_have_stride_16(trunk, size):
 def test_random_weights_give_small_scores():
     """Of unit variance through 13 layers: neither vanished nor exploded."""
     keras.utils.set_random_seed(0)
-    model = fast_rcnn(3, fc_units=(256, 256))
+    model = FastRCNN(list("abc"), weights=None, fc_units=(256, 256))
     scores = model(INPUTS)["cls_score"].numpy()
     assert 1e-3 < np.abs(scores).max() < 3
 
 
 def test_no_rois():
-    model = fast_rcnn(3, "squeezenet", fc_units=(4, 4))
+    model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(4, 4))
     outputs = model({"images": IMAGES, "rois": np.zeros((2, 0, 4), np.float32)})
     assert outputs["cls_score"].shape == (2, 0, 4)
     assert outputs["bbox_pred"].shape == (2, 0, 3, 4)
 
 
 def test_survives_saving(tmp_path):
-    model = fast_rcnn(3, "squeezenet", fc_units=(8, 8), bbox_std=np.full((3, 4), 0.2))
+    model = FastRCNN(list("abc"), "squeezenet", None, (0, 0.2), fc_units=(8, 8))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     for key, expected in model(INPUTS).items():
@@ -101,7 +101,7 @@ def test_mixed_precision_keeps_rois_and_outputs_in_float32():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = fast_rcnn(3, "squeezenet", fc_units=(8, 8))
+        model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(8, 8))
     finally:
         keras.config.set_dtype_policy(policy)
     assert model.get_layer("fc6").compute_dtype == "bfloat16"
@@ -120,7 +120,8 @@ def test_any_keras_feature_extractor_can_be_the_trunk():
         )
         return network.get_layer("block_13_expand_relu").output
 
-    model = fast_rcnn(3, Trunk(mobilenet, stride=16, pool_size=(3, 5), fc_units=(8, 8)))
+    trunk = Trunk(mobilenet, stride=16, pool_size=(3, 5), fc_units=(8, 8))
+    model = FastRCNN(list("abc"), trunk, weights=None)
     assert model.get_layer("roi_pool").spatial_scale == 1 / 16
     outputs = model(INPUTS)
     assert outputs["cls_score"].shape == (2, 3, 4) and outputs["bbox_pred"].shape == (2, 3, 3, 4)
@@ -128,4 +129,4 @@ def test_any_keras_feature_extractor_can_be_the_trunk():
 
 def test_unknown_trunk_is_named():
     with pytest.raises(InputError, match=r"alexnet.*vgg16"):
-        fast_rcnn(2, "alexnet")
+        FastRCNN(["a", "b"], "alexnet")

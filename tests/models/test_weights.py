@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.models.weights import load_pretrained
 from tests.shared_data import shared_data
@@ -44,7 +44,7 @@ def vgg16_arrays(fc=True, seed=0):
 def test_vgg16_file_fills_trunk_and_fully_connected_layers(tmp_path, nested):
     arrays = vgg16_arrays()
     write_hdf5(tmp_path / "vgg.h5", arrays, nested)
-    model = fast_rcnn(3, weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
+    model = FastRCNN(list("abc"), weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
     for name, (kernel, bias) in arrays.items():
         layer = model.get_layer({"fc1": "fc6", "fc2": "fc7"}.get(name, name))
         np.testing.assert_array_equal(layer.kernel, kernel)
@@ -53,20 +53,20 @@ def test_vgg16_file_fills_trunk_and_fully_connected_layers(tmp_path, nested):
 
 def test_pretrained_model_freezes_conv1_and_conv2_and_takes_pixels_as_they_are(tmp_path):
     write_hdf5(tmp_path / "vgg.h5", vgg16_arrays(fc=False))
-    model = fast_rcnn(3, weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
+    model = FastRCNN(list("abc"), weights=str(tmp_path / "vgg.h5"), fc_units=(8, 6))
     frozen = {layer.name for layer in model.layers if layer.weights and not layer.trainable}
     assert frozen == {"block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2"}
     assert "rescale" not in {layer.name for layer in model.layers}
 
 
 def test_random_model_freezes_nothing():
-    model = fast_rcnn(3, "squeezenet", fc_units=(8, 6))
+    model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(8, 6))
     assert all(layer.trainable for layer in model.layers)
 
 
 def test_real_squeezenet_file_with_its_irregular_keys():
     path = shared_data(SQUEEZENET)
-    model = fast_rcnn(3, "squeezenet", fc_units=(8, 6))
+    model = FastRCNN(list("abc"), "squeezenet", None, fc_units=(8, 6))
     loaded = load_pretrained(model, TRUNKS["squeezenet"], str(path))
     assert len(loaded) == 25  # conv1 and three convolutions in each of eight fire modules
     with h5py.File(path) as file:
@@ -107,7 +107,7 @@ def test_all_weights_of_a_layer_are_loaded_in_their_order(tmp_path, top):
         x = layers.Dense(9, name="predictions")(layers.GlobalAveragePooling2D()(x))
     source = filled(keras.Model(images, x))
     source.save(tmp_path / "small.h5")
-    model = fast_rcnn(2, SMALL, str(tmp_path / "small.h5"), fc_units=(4, 4))
+    model = FastRCNN(["a", "b"], SMALL, str(tmp_path / "small.h5"), fc_units=(4, 4))
     assert len(source.get_layer("norm").weights) == 4
     for name in ("conv", "norm", "depthwise", "norm_without_gamma", "separable"):
         expected = source.get_layer(name).weights
@@ -122,7 +122,7 @@ def test_a_layer_of_other_weights_is_named_with_both_shapes(tmp_path):
     )
     keras.Model(images, x).save(tmp_path / "other.h5")
     with pytest.raises(InputError, match=r"other\.h5: layer norm .*(\(4,\).*){7}") as error:
-        fast_rcnn(2, SMALL, str(tmp_path / "other.h5"), fc_units=(4, 4))
+        FastRCNN(["a", "b"], SMALL, str(tmp_path / "other.h5"), fc_units=(4, 4))
     assert "\n" not in str(error.value)
 
 
@@ -141,7 +141,7 @@ def test_names_too_many_for_one_attribute(tmp_path):
         ][-1],
         stride=1,
     )
-    model = fast_rcnn(1, trunk, str(tmp_path / "many.h5"), fc_units=(2, 2))
+    model = FastRCNN(["a"], trunk, str(tmp_path / "many.h5"), fc_units=(2, 2))
     for name, (kernel, _) in arrays.items():
         np.testing.assert_allclose(model.get_layer(name).kernel, kernel, rtol=1e-6)
 
@@ -157,7 +157,7 @@ def test_imagenet_weights_come_from_keras(tmp_path, monkeypatch):
         return str(tmp_path / "published.h5")
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
-    model = fast_rcnn(2, "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
+    model = FastRCNN(["a", "b"], "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
     assert asked == ["weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"]
     for name in ("conv_bn", "expanded_conv_9_depthwise", "expanded_conv_9_squeeze_excite_conv"):
         for weight, other in zip(
@@ -174,35 +174,35 @@ def test_a_failed_download_is_named(monkeypatch):
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
     with pytest.raises(InputError, match=r"weights of MobileNetV3Small: no route to host\. Give"):
-        fast_rcnn(2, "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
+        FastRCNN(["a", "b"], "mobilenet_v3_small", "imagenet", fc_units=(4, 4))
 
 
 def test_a_trunk_without_imagenet_weights_says_so():
     with pytest.raises(InputError, match="no ImageNet weights"):
-        fast_rcnn(2, "squeezenet", "imagenet", fc_units=(4, 4))
+        FastRCNN(["a", "b"], "squeezenet", "imagenet", fc_units=(4, 4))
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.h5"):
-        fast_rcnn(3, "squeezenet", str(tmp_path / "nowhere.h5"))
+        FastRCNN(list("abc"), "squeezenet", str(tmp_path / "nowhere.h5"))
 
 
 def test_other_files_are_named(tmp_path):
     (tmp_path / "text.h5").write_text("not weights")
     with pytest.raises(InputError, match=r"text\.h5.*not an HDF5"):
-        fast_rcnn(3, "squeezenet", str(tmp_path / "text.h5"))
+        FastRCNN(list("abc"), "squeezenet", str(tmp_path / "text.h5"))
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["data"] = np.zeros(3)
     with pytest.raises(InputError, match=r"other\.h5.*layer_names"):
-        fast_rcnn(3, "squeezenet", str(tmp_path / "other.h5"))
+        FastRCNN(list("abc"), "squeezenet", str(tmp_path / "other.h5"))
 
 
 def test_weights_of_another_network_name_the_layer(tmp_path):
     arrays = vgg16_arrays(fc=False)
     write_hdf5(tmp_path / "vgg.h5", arrays)
     with pytest.raises(InputError, match="layer conv1"):
-        fast_rcnn(3, "squeezenet", str(tmp_path / "vgg.h5"))
+        FastRCNN(list("abc"), "squeezenet", str(tmp_path / "vgg.h5"))
     arrays["block3_conv2"] = (np.zeros((3, 3, 256, 128)), np.zeros(128))
     write_hdf5(tmp_path / "odd.h5", arrays)
     with pytest.raises(InputError, match="layer block3_conv2"):
-        fast_rcnn(3, weights=str(tmp_path / "odd.h5"), fc_units=(8, 6))
+        FastRCNN(list("abc"), weights=str(tmp_path / "odd.h5"), fc_units=(8, 6))

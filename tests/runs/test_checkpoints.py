@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.runs import directory as runs
 from keras_frcnn.runs.checkpoints import (
     DamagedCheckpoint,
@@ -39,7 +39,7 @@ def model():
 def detector():
     """An untrained detector and its settings."""
     settings = Settings("data", "", ("one", "two"), trunk="squeezenet", fc_units=(8, 8))
-    model = fast_rcnn(2, settings.trunk, None, settings.fc_units)
+    model = FastRCNN(("one", "two"), settings.trunk, None, fc_units=settings.fc_units)
     model.compile(SGD(0.01), "mse", jit_compile=False)
     return model, settings
 

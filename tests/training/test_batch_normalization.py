@@ -13,7 +13,7 @@ from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export.frozen import TracedDetector
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.svd import compress
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.runs.directory import save_settings
 from keras_frcnn.settings import Settings
@@ -57,7 +57,7 @@ def compiled(model):
 def trained():
     """The model after ten steps, and what batch normalisation held before."""
     keras.utils.set_random_seed(0)
-    model = fast_rcnn(2, TRUNK, fc_units=(16, 8))
+    model = FastRCNN(["a", "b"], TRUNK, None, fc_units=(16, 8))
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.set_weights([RNG.uniform(0.5, 1.5, w.shape) for w in layer.weights])
@@ -87,7 +87,7 @@ def test_training_in_mixed_precision_leaves_them():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = compiled(fast_rcnn(2, Trunk(build, stride=4, fc_units=(8, 8))))
+        model = compiled(FastRCNN(["a", "b"], Trunk(build, stride=4, fc_units=(8, 8)), None))
     finally:
         keras.config.set_dtype_policy(policy)
     norms = statistics(model)

@@ -8,7 +8,7 @@ import pytest
 
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.fast_rcnn import fast_rcnn
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.runs.directory import save_settings
 from keras_frcnn.settings import Settings
@@ -50,7 +50,7 @@ def source(tmp_path_factory):
     keras.utils.set_random_seed(1)
     mean = np.linspace(-1, 1, 8).reshape(2, 4)
     std = np.linspace(0.1, 2, 8).reshape(2, 4)
-    model = fast_rcnn(2, "squeezenet", None, (16, 8), mean, std)
+    model = FastRCNN(["one", "two"], "squeezenet", None, (mean, std), (16, 8))
     for layer in model.layers:
         if hasattr(layer, "bias"):
             layer.bias.assign(RNG.normal(0, 0.1, layer.bias.shape))

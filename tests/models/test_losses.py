@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_frcnn.training.losses import BoxRegressionLoss, ClassificationLoss
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 
 
 def test_background_has_no_box_loss_and_padding_none_at_all():

@@ -1,0 +1,147 @@
+"""A detector's network that knows what a user of it must know.
+
+K is the number of object classes.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss, ForegroundShare
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class DetectionModel(keras.Model):
+    """A functional Keras model with the names of its classes and the pixels that it expects.
+
+    All of it is kept in the `.keras` file, so that `Detector(model)` and
+    `training_batches(photos, regions, model)` need no more than the model. `compile` sets the
+    losses of the paper.
+
+    Args:
+        *args, **kwargs: inputs, outputs and name, as `keras.Model` takes them.
+        class_names: of classes 1..K.
+        trunk: the name of its trunk; None for one of the user's own.
+        pixel_means: (B, G, R), subtracted from the pixels of an image.
+        min_side, max_side: to which images are scaled, see `preprocessing.scaled_size`; several
+            values of `min_side` are drawn from at random in training.
+        target_mean, target_std: of the regression targets, [K, 4], by which the last layer
+            inverts their normalisation.
+
+    Keras's `clone_model` makes one that knows nothing; `copy_description` tells it.
+    """
+
+    # `*args` and `**kwargs`: what tells Keras, from 3.6 on, that the class is a functional model.
+    def __init__(
+        self,
+        *args,
+        class_names: Sequence[str] = (),
+        trunk: str | None = None,
+        pixel_means: Sequence[float] | None = None,
+        min_side: Sequence[int] | None = None,
+        max_side: int | None = None,
+        target_mean=None,
+        target_std=None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self._set(class_names, trunk, pixel_means, min_side, max_side, target_mean, target_std)
+
+    def _set(self, class_names, trunk, pixel_means, min_side, max_side, target_mean, target_std):
+        self.class_names = tuple(class_names)
+        self.trunk = trunk
+        self.pixel_means = None if pixel_means is None else tuple(map(float, pixel_means))
+        self.min_side = None if min_side is None else tuple(min_side)
+        self.max_side = max_side
+        self.target_mean = None if target_mean is None else np.asarray(target_mean, np.float32)
+        self.target_std = None if target_std is None else np.asarray(target_std, np.float32)
+
+    def compile(
+        self,
+        optimizer,
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        *,
+        box_loss_weight: float = 1.0,
+        jit_compile: bool = False,
+        **kwargs,
+    ) -> None:
+        """Configure training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: `SGD` of this package, or any of Keras.
+            loss: by default the multi-task loss of the paper (`keras_frcnn.models.losses`), with
+                the share of foreground RoIs as a metric unless `metrics` are given.
+            box_loss_weight: lambda of the paper, the weight of the box regression in that loss.
+            jit_compile: off, since XLA is slower than TensorFlow's own kernels on the CPU and
+                RoI pooling has no XLA version.
+            loss_weights, metrics, **kwargs: as in Keras.
+
+        Raises:
+            InputError: `box_loss_weight` is given beside another loss, which has no place for it,
+                or the model does not know the deviations of its targets.
+        """
+        if loss is None:
+            if self.target_std is None:
+                raise InputError("compile: the model does not know its target_std; give a loss")
+            loss = {
+                "cls_score": ClassificationLoss(),
+                "bbox_pred": BoxRegressionLoss(self.target_std, box_loss_weight),
+            }
+            metrics = {"cls_score": [ForegroundShare()]} if metrics is None else metrics
+        elif box_loss_weight != 1.0:
+            raise InputError("box_loss_weight: is of the model's own loss; give it, or a loss")
+        super().compile(
+            optimizer,
+            loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "DetectionModel":
+        """The inverse of `get_config`."""
+        known = {field: config[field] for field in _FIELDS}
+        # Keras gives what else there is to the constructor, but only from 3.7 on.
+        config = {key: value for key, value in config.items() if key not in _FIELDS}
+        model = super().from_config(config, custom_objects)
+        model._set(**known)
+        return model
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile as the model in a `.keras` file was; Keras leaves it to a class with its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict:
+        """What recreates the model, without its weights."""
+        return {**super().get_config(), **{f: _plain(getattr(self, f)) for f in _FIELDS}}
+
+
+_FIELDS = (
+    "class_names",
+    "trunk",
+    "pixel_means",
+    "min_side",
+    "max_side",
+    "target_mean",
+    "target_std",
+)
+
+
+def copy_description(source: keras.Model, copy: keras.Model) -> None:
+    """Let a clone know what `source` knows, if that is a `DetectionModel`."""
+    if isinstance(source, DetectionModel):
+        copy._set(**{field: getattr(source, field) for field in _FIELDS})
+
+
+def _plain(value):
+    """Arrays and tuples as lists, which JSON gives back as they were."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value

@@ -24,7 +24,8 @@ class RoIPool(keras.layers.Layer):
         spatial_scale: cells of the feature map per pixel, 1/16 for VGG16's conv5_3.
 
     Raises:
-        tf.errors.InvalidArgumentError: a coordinate is not finite, or N differs.
+        tf.errors.InvalidArgumentError: a coordinate is not finite, or `rois` are of another number
+            of images than `features`.
     """
 
     def __init__(self, pool_size: int | tuple[int, int] = 7, spatial_scale: float = 1 / 16, **kw):
@@ -35,7 +36,7 @@ class RoIPool(keras.layers.Layer):
 
     def call(self, features, rois):
         """Pool every region of every image: [N, R, PH, PW, C]."""
-        flat = _with_batch_index(rois)
+        flat = _with_batch_index(features, rois)
         pooled, _ = roi_pool(features, flat, *self.pool_size, self.spatial_scale)
         n, r = tf.unstack(tf.shape(rois)[:2])
         output = tf.reshape(pooled, tf.stack([n, r, *self.pool_size, tf.shape(features)[-1]]))
@@ -104,7 +105,8 @@ class SpatialPyramidPool(keras.layers.Layer):
         spatial_scale: cells of the feature map per pixel.
 
     Raises:
-        tf.errors.InvalidArgumentError: a coordinate is not finite, or N differs.
+        tf.errors.InvalidArgumentError: a coordinate is not finite, or `rois` are of another number
+            of images than `features`.
     """
 
     def __init__(self, levels: tuple[int, ...] = (1, 2, 3, 6), spatial_scale: float = 1 / 16, **kw):
@@ -115,7 +117,7 @@ class SpatialPyramidPool(keras.layers.Layer):
 
     def call(self, features, rois):
         """Pool every region of every image on every level: [N, R, C * sum(level^2)]."""
-        flat = _with_batch_index(rois)
+        flat = _with_batch_index(features, rois)
         pooled, _ = roi_pyramid_pool(features, flat, self.levels, self.spatial_scale)
         n, r = tf.unstack(tf.shape(rois)[:2])
         length = tf.reduce_prod(tf.shape(pooled)[1:])  # given, not -1: there may be no RoI
@@ -141,7 +143,7 @@ class SpatialPyramidPool(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def _with_batch_index(rois):
+def _with_batch_index(features, rois):
     """Boxes [N, R, 4] as rows [N * R, 5] whose first column is the image's index.
 
     On the host, where the input pipeline left the boxes and the op checks them.
@@ -149,8 +151,15 @@ def _with_batch_index(rois):
     with tf.device("CPU:0"):
         rois = tf.cast(rois, tf.float32)
         shape = tf.shape(rois)
-        batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
-        return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
+        images = tf.shape(features)[0]
+        # The op itself would take RoIs of fewer images for those of the first ones.
+        check = tf.raw_ops.Assert(
+            condition=shape[0] == images,
+            data=["rois and features are of different numbers of images:", shape[0], images],
+        )
+        with tf.control_dependencies([check]):
+            batch_index = tf.repeat(tf.range(shape[0], dtype=tf.float32), shape[1])
+            return tf.concat([batch_index[:, None], tf.reshape(rois, [-1, 4])], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")

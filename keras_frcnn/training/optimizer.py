@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_frcnn.errors import InputError
+
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
 class SGD(keras.optimizers.SGD):
@@ -20,6 +22,10 @@ class SGD(keras.optimizers.SGD):
         l2: the decay factor, the paper's 0.0005.
         bias_rate: factor on the rate of biases, the paper's 2.
         bias_decay: whether biases decay (paper: yes; its released code: no).
+        **kwargs: more arguments of Keras's SGD, such as `clipnorm`.
+
+    Raises:
+        InputError: `nesterov` or `weight_decay` is given, which this update has not.
     """
 
     def __init__(
@@ -32,6 +38,12 @@ class SGD(keras.optimizers.SGD):
         name: str = "sgd",
         **kwargs,
     ):
+        if kwargs.pop("nesterov", False):
+            raise InputError("nesterov: the update of this SGD is Caffe's, without; leave it out")
+        if kwargs.pop("weight_decay", None) is not None:
+            raise InputError(
+                "weight_decay: the decay of this SGD is coupled with the gradient; give it as l2"
+            )
         super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
         self.l2 = l2
         self.bias_rate = bias_rate

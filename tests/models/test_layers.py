@@ -170,3 +170,15 @@ def test_a_bad_coordinate_is_an_error():
     rois[1, 2, 3] = np.nan
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"row.*7"):
         RoIPool(7, SCALE)(features, rois)
+
+
+@pytest.mark.parametrize("layer", [RoIPool(2, SCALE), SpatialPyramidPool((1, 2), SCALE)])
+@pytest.mark.parametrize("images", [1, 3])
+def test_rois_of_another_number_of_images_are_an_error_that_names_both(layer, images):
+    features, _ = inputs(n=2)
+    rois = np.zeros((images, 4, 4), np.float32)
+    signature = [tf.TensorSpec([None] * 4), tf.TensorSpec([None] * 3)]
+    message = rf"numbers of images:\D+{images}\D+2\b"
+    for call in (layer, tf.function(layer, input_signature=signature)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            call(features, rois)

@@ -29,6 +29,7 @@ class TracedDetector(Detector):
             detector.score_threshold,
             detector.nms_iou,
             detector.max_detections,
+            detector.class_names,
         )
         # The TensorFlow variables alone: a Keras model's own traces would be saved with it.
         self.variables = [w.value for w in model.weights if len(w.shape) == 2]

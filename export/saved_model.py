@@ -22,6 +22,7 @@ import keras_frcnn
 from keras_frcnn.custom_ops import portable_ops
 from keras_frcnn.custom_ops.library import load_library
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
 from keras_frcnn.export.frozen import TracedDetector
@@ -49,8 +50,8 @@ DETECTOR_SETTINGS = (
 
 def export_saved_model(
     detector: Detector,
-    class_names: Sequence[str],
     to: str | os.PathLike,
+    class_names: Sequence[str] | None = None,
     version: int | None = None,
     overwrite: bool = False,
     ops: str = "portable",
@@ -63,8 +64,8 @@ def export_saved_model(
 
     Args:
         detector: what is exported; it stays as it is.
-        class_names: of classes 1..K.
         to: the folder of the model's versions, made where it does not exist.
+        class_names: of classes 1..K; those the detector knows by default.
         version: a positive number; the next one that is free by default.
         overwrite: replace `version` if it exists (see `versions.new_version`).
         ops: "portable": TensorFlow's built-in ops only; "custom": RoI pooling by the op of
@@ -82,6 +83,7 @@ def export_saved_model(
             op cannot be built.
     """
     to = Path(to)
+    class_names = detector.class_names if class_names is None else class_names
     _check(class_names, detector, version, overwrite, ops, precision, max_pixels)
     version = next_version(to) if version is None else version
     model = detector.model if svd is None else compress(detector.model, **svd)
@@ -159,6 +161,11 @@ def check_portable(folder: str | os.PathLike) -> None:
 
 
 def _check(class_names, detector, version, overwrite, ops, precision, max_pixels):
+    if isinstance(detector, MultiScaleDetector):
+        raise InputError(
+            "detector: a SavedModel has one scale, a MultiScaleDetector has several; export a "
+            "Detector of its model"
+        )
     classes = detector.model.output["bbox_pred"].shape[2]
     if len(class_names) != classes:
         raise InputError(f"class_names: {len(class_names)} names for a model of {classes} classes")

@@ -93,7 +93,7 @@ def write_models(
             for ops in (PORTABLE, CUSTOM):
                 path = export_path(folder, precision, ops, is_compressed)
                 export_saved_model(
-                    detector, names, path.parent, int(path.name), ops=ops, precision=precision
+                    detector, path.parent, names, int(path.name), ops=ops, precision=precision
                 )
             write_parts(detector, precision, parts_path(folder, precision, is_compressed))
 

@@ -166,7 +166,6 @@ def export(args) -> None:
     )
     folder = export_saved_model(
         detector,
-        settings.class_names,
         args.to,
         version=args.version,
         overwrite=args.overwrite,

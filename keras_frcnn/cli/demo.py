@@ -81,7 +81,6 @@ def run_demo(out: Path) -> float:
     print("5/5  export, loaded back and run")
     exported = export_saved_model(
         detector,
-        test.class_names,
         run / "model",
         precision=settings.precision.removeprefix("mixed_"),
     )

@@ -15,16 +15,18 @@ from keras_frcnn.errors import InputError
 class Detections:
     """Boxes found in one image, with scores and classes; lists and other types are converted.
 
-    Raises `InputError` if the shapes do not fit together.
+    `str` gives a line for each. Raises `InputError` if the shapes do not fit together.
     """
 
     boxes: np.ndarray  # float32 [D, 4], (x1, y1, x2, y2) in pixels of the original image
     scores: np.ndarray  # float32 [D], probability of the class
     classes: np.ndarray  # int32 [D], 1..K
+    class_names: tuple[str, ...] = ()  # of classes 1..K; empty where nobody has said
 
     def __post_init__(self):
         for name, dtype in (("boxes", np.float32), ("scores", np.float32), ("classes", np.int32)):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
         if not self.boxes.size:
             object.__setattr__(self, "boxes", self.boxes.reshape(0, 4))
         count = len(self.boxes)
@@ -38,10 +40,22 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{name} {score:.2f} at {', '.join(f'{x:.0f}' for x in box)}"
+            for name, score, box in zip(self.names, self.scores, self.boxes, strict=True)
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each one's class, "class 3" where it has none."""
+        known = dict(enumerate(self.class_names, 1))
+        return [known.get(k, f"class {k}") for k in self.classes.tolist()]
+
     def above(self, min_score: float) -> "Detections":
         """Those whose score is at least `min_score`."""
         keep = self.scores >= min_score
-        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep])
+        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], self.class_names)
 
     def to_json(self, class_names: Sequence[str]) -> list[dict]:
         """One `{"class": name, "score": s, "box": [x1, y1, x2, y2]}` each, for `json.dump`.

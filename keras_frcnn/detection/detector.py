@@ -4,6 +4,8 @@ Shape letters: N images, R proposals an image, U of them distinct, K object clas
 D detections an image.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ import tensorflow as tf
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.postprocess import postprocess
+from keras_frcnn.errors import InputError
 from keras_frcnn.models.heads import REGION_LAYER
 
 
@@ -19,25 +22,41 @@ class Detector:
 
     Args:
         model: as `keras_frcnn.models.fast_rcnn.FastRCNN` builds it.
-        pixel_means: of the trunk the model was trained with, (B, G, R).
-        min_side, max_side: see `preprocessing.scaled_size`.
+        pixel_means: of the trunk the model was trained with, (B, G, R); those the model knows.
+        min_side, max_side: see `preprocessing.scaled_size`; of several values of `min_side` the
+            middle one. By default those the model knows, 600 and 1000 where it knows none.
         score_threshold, nms_iou, max_detections: see `postprocess`.
+        class_names: of classes 1..K; those the model knows.
+
+    Raises:
+        InputError: the model does not know its pixel means and none are given.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        pixel_means: tuple[float, float, float],
-        min_side: int = 600,
-        max_side: int = 1000,
+        pixel_means: tuple[float, float, float] | None = None,
+        min_side: int | Sequence[int] | None = None,
+        max_side: int | None = None,
         score_threshold: float = 0.05,
         nms_iou: float = 0.3,
         max_detections: int = 100,
+        class_names: Sequence[str] | None = None,
     ):
+        def known(name, given, otherwise=None):
+            return given if given is not None else getattr(model, name, None) or otherwise
+
         self.model = model
-        self.pixel_means = pixel_means
-        self.min_side = min_side
-        self.max_side = max_side
+        self.pixel_means = known("pixel_means", pixel_means)
+        if self.pixel_means is None:
+            raise InputError(
+                f"pixel_means: the model {model.name} does not know them; give those (B, G, R) of "
+                "its trunk, such as (103.939, 116.779, 123.68) for VGG16"
+            )
+        sides = np.atleast_1d(known("min_side", min_side, 600))
+        self.min_side = int(np.sort(sides)[len(sides) // 2])
+        self.max_side = known("max_side", max_side, 1000)
+        self.class_names = tuple(known("class_names", class_names, ()))
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
@@ -60,7 +79,7 @@ class Detector:
         boxes, scores, classes, count = (
             x[0].numpy() for x in self._traced(image[None], proposals[None])
         )
-        return Detections(boxes[:count], scores[:count], classes[:count])
+        return Detections(boxes[:count], scores[:count], classes[:count], self.class_names)
 
     def detect_batch(self, images, proposals):
         """Detections of images of one size; see `postprocess` for what is returned.

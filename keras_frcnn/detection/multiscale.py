@@ -20,20 +20,22 @@ class MultiScaleDetector(Detector):
 
     Args:
         model, pixel_means, options: as `Detector` takes them.
-        min_sides: the scales, S shorter sides of scaled images.
+        min_sides: the scales, S shorter sides of scaled images; by default those of the model's
+            training.
         max_side: for all of them.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        pixel_means: tuple[float, float, float],
-        min_sides: Sequence[int],
-        max_side: int = 2000,
+        pixel_means: tuple[float, float, float] | None = None,
+        min_sides: Sequence[int] | None = None,
+        max_side: int | None = None,
         **options,
     ):
-        super().__init__(model, pixel_means, min_sides[0], max_side, **options)
-        self.scales = [Detector(model, pixel_means, side, max_side) for side in min_sides]
+        sides = min_sides or getattr(model, "min_side", None) or (600,)
+        super().__init__(model, pixel_means, sides[0], max_side, **options)
+        self.scales = [Detector(model, self.pixel_means, side, self.max_side) for side in sides]
 
     def predict(self, images, proposals):
         """As `Detector.predict`, each proposal at its own scale."""

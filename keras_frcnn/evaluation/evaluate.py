@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
@@ -24,7 +25,13 @@ def detect_all(detector: Detector, images: ImageSet, keep_bar: bool = True) -> I
 def evaluate_detector(
     detector: Detector, images: ImageSet, metric: str = "area"
 ) -> tuple[list[Detections], Evaluation]:
-    """Run a detector over a data set and evaluate it by `metric` (`voc.evaluate`)."""
+    """Run a detector over a data set and evaluate it by `metric` (`voc.evaluate`).
+
+    Raises:
+        InputError: the classes of the data set are not those that the detector knows.
+    """
+    if detector.class_names:
+        check_class_names(detector.class_names, images.dataset, "the detector")
     detections = list(detect_all(detector, images))
     return detections, evaluate(detections, images.dataset, metric)
 

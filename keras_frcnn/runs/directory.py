@@ -112,8 +112,8 @@ def detector_of(model: keras.Model, settings: Settings) -> Detector:
     return Detector(
         model,
         TRUNKS[settings.trunk].pixel_means,
-        # Trained at several scales, tested at the middle one.
-        sorted(settings.min_side)[len(settings.min_side) // 2],
+        settings.min_side,
         settings.max_side,
         max_detections=settings.max_detections,
+        class_names=settings.class_names,
     )

@@ -45,3 +45,11 @@ def test_json_names_the_classes():
         {"class": "cat", "score": 0.75, "box": [4.0, 5.0, 6.0, 7.25]},
     ]
     assert Detections([], [], []).to_json(["cat"]) == []
+
+
+def test_names_go_along():
+    found = Detections(FOUND.boxes, FOUND.scores, [2, 1], ("cat", "dog"))
+    assert found.names == ["dog", "cat"]
+    assert found.above(0.5).names == ["cat"]
+    assert str(found) == "dog 0.25 at 0, 2, 2, 3\ncat 0.75 at 4, 5, 6, 7"
+    assert FOUND.names == ["class 2", "class 1"]

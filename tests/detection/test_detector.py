@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.detection.postprocess import postprocess
+from keras_frcnn.errors import InputError
 from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.layers import RoIPool
 
@@ -172,3 +174,27 @@ def test_batches_equal_single_images(detector):
         assert count[i] == len(alone)
         np.testing.assert_allclose(boxes[i, : count[i]], alone.boxes, atol=1e-2)
         np.testing.assert_allclose(scores[i, : count[i]], alone.scores, atol=1e-4)
+
+
+def test_a_model_brings_what_its_detector_needs():
+    model = FastRCNN(
+        ["cat", "dog"], "squeezenet", None, fc_units=(8, 8), min_side=(96, 48, 64), max_side=100
+    )
+    mine = Detector(model)
+    assert (mine.min_side, mine.max_side) == (64, 100)  # the middle one of three
+    assert mine.pixel_means == (104.0, 117.0, 123.0) and mine.class_names == ("cat", "dog")
+    other = Detector(model, (1.0, 2.0, 3.0), 32, 50, class_names=("Katze", "Hund"))
+    assert (other.pixel_means, other.min_side, other.max_side) == ((1.0, 2.0, 3.0), 32, 50)
+    assert other.class_names == ("Katze", "Hund")
+    image, proposals = photograph(50, 60), proposals_in(50, 60, 20)
+    found = Detector(model, score_threshold=0.0).detect(image, proposals)
+    assert found.class_names == ("cat", "dog") and set(found.names) <= {"cat", "dog"}
+    assert MultiScaleDetector(model).scales[1].min_side == 48
+
+
+def test_a_model_of_plain_keras_needs_to_be_told(detector):
+    plain = keras.Model(detector.model.input, detector.model.output)
+    with pytest.raises(InputError, match=r"pixel_means: .* give those"):
+        Detector(plain)
+    told = Detector(plain, MEANS)
+    assert (told.min_side, told.max_side, told.class_names) == (600, 1000, ())

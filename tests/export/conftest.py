@@ -30,7 +30,7 @@ def detector():
 @pytest.fixture(scope="session")
 def exported(detector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "with space"
-    return export_saved_model(detector, CLASSES, folder, max_pixels=MAX_PIXELS)
+    return export_saved_model(detector, folder, CLASSES, max_pixels=MAX_PIXELS)
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,6 @@ def test_serves_in_threads_what_python_detects(program, exported, requests, seco
 
 
 def test_serves_the_custom_op_from_its_library(program, detector, requests, tmp_path):
-    model = export_saved_model(detector, CLASSES, tmp_path, ops="custom")
+    model = export_saved_model(detector, tmp_path, CLASSES, ops="custom")
     printed = serve(program, model, requests, 0, build())
     assert dict(printed)["answered"] == str(THREADS)

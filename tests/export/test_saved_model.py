@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import keras_frcnn
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.saved_model import (
     check_portable,
@@ -133,7 +134,7 @@ def test_only_matrices_are_variables(detector, exported):
 
 
 def test_custom_op_gives_the_same_and_is_refused_as_portable(detector, exported, served, tmp_path):
-    folder = export_saved_model(detector, CLASSES, tmp_path, ops="custom")
+    folder = export_saved_model(detector, tmp_path, CLASSES, ops="custom")
     assert "KerasFrcnn>RoiPool" in used_ops(folder)
     with pytest.raises(RuntimeError, match="KerasFrcnn>RoiPool"):
         check_portable(folder)
@@ -155,7 +156,7 @@ def test_python_functions_are_not_portable(tmp_path):
 
 
 def test_compressed_export(detector, tmp_path):
-    folder = export_saved_model(detector, CLASSES, tmp_path, svd={"ranks": {"fc6": 32}})
+    folder = export_saved_model(detector, tmp_path, CLASSES, svd={"ranks": {"fc6": 32}})
     model = json.loads((folder / "assets.extra" / "model.json").read_text())
     assert model["export"]["svd"] == {"fc6": 32}
     image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
@@ -219,7 +220,7 @@ def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path
     mixed.set_weights(full.get_weights())
     expected = Detector(mixed, MEANS, min_side=96, max_side=160)
     detector = Detector(full, MEANS, min_side=96, max_side=160)
-    folder = export_saved_model(detector, CLASSES, tmp_path, precision="bfloat16")
+    folder = export_saved_model(detector, tmp_path, CLASSES, precision="bfloat16")
     image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
     out = tf.saved_model.load(str(folder)).signatures["raw"](
         image_bytes=tf.constant([encoded(image)]), proposals=boxes[None]
@@ -233,3 +234,18 @@ def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path
     shapes = variables.get_variable_to_shape_map()
     fc6 = [types[name] for name, shape in shapes.items() if shape == [25088, 32]]
     assert fc6 == [tf.bfloat16]
+
+
+def test_a_detector_of_several_scales_is_refused(detector, tmp_path):
+    several = MultiScaleDetector(detector.model, MEANS, (64, 96), 160)
+    with pytest.raises(InputError, match="has one scale"):
+        export_saved_model(several, tmp_path, CLASSES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_class_names_come_with_the_model(tmp_path):
+    model = FastRCNN(["cat", "dog"], "squeezenet", None, fc_units=(8, 8), min_side=96, max_side=160)
+    folder = export_saved_model(Detector(model), tmp_path, svd={"ranks": {"fc6": 4}})
+    content = json.loads((folder / "assets.extra" / "model.json").read_text())
+    assert content["class_names"] == ["cat", "dog"]
+    assert content["detector"]["min_side"] == 96

@@ -1,6 +1,53 @@
 """Fast R-CNN (Girshick 2015) for TensorFlow and Keras 3.
 
-Importing this package does not import TensorFlow; its modules do when they are used.
+    import keras_frcnn as kf
+
+has what a training and its use need (`kf.__all__`; the README shows it in order), each loaded when
+it is first used: importing the package imports neither TensorFlow nor Keras. From then on Keras
+loads models of this package, see `keras_frcnn.registration`.
 """
 
+import importlib
+
+from keras_frcnn.registration import register_with_keras
+
 __version__ = "0.1.0"
+
+# The public names, and where they come from.
+_PUBLIC = {
+    "load_data": "keras_frcnn.data.load:load",
+    "open_image": "keras_frcnn.data.images:open_image",
+    "SelectiveSearch": "keras_frcnn.proposals.selective_search:SelectiveSearch",
+    "find_proposals": "keras_frcnn.proposals.find:find_proposals",
+    "target_statistics": "keras_frcnn.public:target_statistics",
+    "FastRCNN": "keras_frcnn.models.fast_rcnn:FastRCNN",
+    "SGD": "keras_frcnn.training.optimizer:SGD",
+    "StepDecay": "keras_frcnn.training.callbacks:StepDecay",
+    "training_batches": "keras_frcnn.public:training_batches",
+    "Detector": "keras_frcnn.detection.detector:Detector",
+    "Detections": "keras_frcnn.detection.detections:Detections",
+    "evaluate": "keras_frcnn.public:evaluate",
+    "Settings": "keras_frcnn.settings:Settings",
+    "train": "keras_frcnn.public:train",
+    "load_detector": "keras_frcnn.runs.directory:load_detector",
+    "export_saved_model": "keras_frcnn.export.saved_model:export_saved_model",
+    "InputError": "keras_frcnn.errors:InputError",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PUBLIC[name].split(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+register_with_keras()

@@ -12,6 +12,8 @@ FOLDERS |= {"keras_frcnn.export": "export"}
 # From the top floor down; a room may import those below it and itself.
 FLOORS = (
     "cli",
+    "public",
+    "registration",
     "benchmarks",
     "ablations",
     "export",

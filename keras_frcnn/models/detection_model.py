@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss, ForegroundShare
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -84,6 +83,14 @@ class DetectionModel(keras.Model):
             InputError: `box_loss_weight` is given beside another loss, which has no place for it,
                 or the model does not know the deviations of its targets.
         """
+        # Not above: whoever imports the losses first has them import Keras, and that this module
+        # (`keras_frcnn.registration`).
+        from keras_frcnn.models.losses import (
+            BoxRegressionLoss,
+            ClassificationLoss,
+            ForegroundShare,
+        )
+
         if loss is None:
             if self.target_std is None:
                 raise InputError("compile: the model does not know its target_std; give a loss")

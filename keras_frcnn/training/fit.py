@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -9,6 +12,7 @@ import tensorflow as tf
 
 from keras_frcnn.batches.pipeline import batch_records, training_dataset
 from keras_frcnn.batches.target_statistics import cached_target_statistics
+from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError
@@ -84,7 +88,8 @@ def train(
 
     With `settings.deterministic` a run that was stopped or killed at any moment and resumed ends
     with the same bits as one that was not. It switches on TensorFlow's op determinism, for the
-    whole process.
+    whole process, whose own random ops then need a seed (`keras.utils.set_random_seed`). Python's,
+    NumPy's and TensorFlow's random states are left as they are.
 
     Returns:
         The trained, compiled model; the same is in the run's newest checkpoint.
@@ -105,19 +110,19 @@ def train(
     settings = completed(settings or Settings(), images.dataset)
     check_run(run, settings, resume)
     if validation:
-        _check_classes(settings, validation.images.dataset)
+        check_class_names(settings.class_names, validation.images.dataset)
     make_folder(run)
     with only_training(run):
         remove_leftovers(run)
         _check_data(run, images, resume and not changed_data)
-        keras.utils.set_random_seed(settings.seed)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()
         with distribution(devices, settings.images_per_batch).scope():
             if checkpoint_paths(run):
                 model = load_checkpoint(run, settings, compile=True)
             else:
-                model = build_and_compile(images, settings)
+                with _seeded(settings.seed):
+                    model = build_and_compile(images, settings)
         done = _steps_done(model)
         if done > settings.steps:
             raise InputError(
@@ -227,6 +232,21 @@ def _explain(error: tf.errors.OpError, step: int, records) -> None:
             ) from error
 
 
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Within it the random weights of a model are a function of the seed.
+
+    Keras draws the seeds of its initializers from Python's `random`; nothing else of a training is
+    drawn from the state of the process, which is given back as it was.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
 def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     """The model of `settings` with its losses and the optimizer, ready for `fit`."""
     source = TrainedDetector(settings.initial, settings) if settings.initial else None
@@ -271,7 +291,7 @@ def completed(settings: Settings, dataset: Dataset) -> Settings:
     if not settings.data:
         found["data"] = dataset.name
     settings = dataclasses.replace(settings, **found)
-    _check_classes(settings, dataset)
+    check_class_names(settings.class_names, dataset)
     return settings
 
 
@@ -296,14 +316,6 @@ def check_run(run: Path, settings: Settings, resume: bool) -> None:
         raise InputError(
             "--resume goes on with the settings of the run; these differ: "
             + ", ".join(f"{k} (run: {old[k]}, now: {new[k]})" for k in changed)
-        )
-
-
-def _check_classes(settings: Settings, dataset: Dataset) -> None:
-    if settings.class_names != dataset.class_names:
-        raise InputError(
-            f"{dataset.name}: has the classes {', '.join(dataset.class_names)}; the detector's "
-            f"are {', '.join(settings.class_names)}, in this order"
         )
 
 

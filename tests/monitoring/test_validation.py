@@ -305,9 +305,9 @@ def test_other_classes_are_refused_before_the_training(dataset, tmp_path):
     images = ImageSet(dataset, random_proposals(dataset))
     turned = replace(dataset, class_names=("two", "one"))
     validation = ValidationSet(ImageSet(turned, images.proposals))
-    with pytest.raises(InputError, match="classes two, one; the detector's are one, two"):
+    with pytest.raises(InputError, match=r"classes one, two, .* another order: two, one"):
         train(tmp_path / "run", images, tiny_settings(), validation)
-    with pytest.raises(InputError, match="classes two, one; the detector's are one, two"):
+    with pytest.raises(InputError, match=r"classes one, two, .* another order: two, one"):
         train(tmp_path / "run", validation.images, tiny_settings())
     assert not (tmp_path / "run").exists()
 

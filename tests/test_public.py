@@ -16,7 +16,7 @@ import keras_frcnn as kf
 from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.registration import _MODULES
-from tests.data.voc_files import voc_folder, xml, xml_object
+from tests.data.voc_files import photograph, voc_folder, xml, xml_object
 from tests.images import random_proposals
 from tests.tiny import add_trunk, tiny_dataset, tiny_settings
 
@@ -68,9 +68,8 @@ def test_every_public_name_is_there_and_no_other():
 @pytest.mark.parametrize(
     "imports",
     [
-        "import keras_frcnn, keras",
         "import keras, keras_frcnn",
-        # Its module is half imported when it imports Keras, and Keras ours.
+        # Ours first: this module is half imported when it imports Keras, and Keras our others.
         "import keras_frcnn.models.losses, keras",
     ],
 )
@@ -118,24 +117,51 @@ def test_a_model_of_plain_keras_has_no_batches(photos, regions):
         kf.training_batches(photos, regions, plain)
 
 
-def test_the_users_random_numbers_stay_as_they_are(photos, regions, tmp_path):
+def test_the_seed_decides_on_the_first_weights_and_on_nothing_else(photos, regions, tmp_path):
+    """The weights are what they were when the whole process was seeded."""
+
     def numbers():
         return random.random(), np.random.random(), float(tf.random.uniform([]))
 
     keras.utils.set_random_seed(1)
     expected = numbers()
     keras.utils.set_random_seed(1)
-    kf.train(str(tmp_path / "run"), photos, regions, tiny_settings(seed=5, steps=1))
+    settings = tiny_settings(seed=5, steps=1, rate=1e-30, l2=0.0)
+    model = kf.train(str(tmp_path / "run"), photos, regions, settings)
     assert numbers() == expected
 
-
-def test_first_weights_are_a_function_of_the_seed(photos, regions, tmp_path):
-    """And are what they were when the whole process was seeded."""
-    settings = tiny_settings(seed=5, steps=1, rate=1e-30, l2=0.0)
-    random.seed(123)
-    model = kf.train(tmp_path / "run", photos, regions, settings)
     keras.utils.set_random_seed(5)
-    expected = kf.FastRCNN(photos.class_names, "tiny", None, dropout=0.0)
+    seeded = kf.FastRCNN(photos.class_names, "tiny", None, dropout=0.0)
     for name in ("conv1", "conv2", "fc6", "fc7", "cls_score", "bbox_deltas"):
-        a, b = (m.get_layer(name).kernel for m in (model, expected))
+        a, b = (m.get_layer(name).kernel for m in (model, seeded))
         np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+# What the README's example is given here, in place of what would take hours.
+SMALL = {
+    'trunk="vgg16", weights="imagenet"': 'trunk="tiny", weights=None, min_side=48, max_side=80',
+    "steps_per_epoch=1000, epochs=4": "steps_per_epoch=2, epochs=2",
+    "kf.Settings(": 'kf.Settings(trunk="tiny", weights=None, min_side=(48,), max_side=80, ',
+    "steps=4000, decay_at=(3000,)": "steps=2, decay_at=(1,)",
+}
+
+
+def test_readme(tmp_path, monkeypatch, capsys):
+    """The Python of the README, word by word but for `SMALL`."""
+    section = README.read_text("utf-8").split("\n## In Python\n")[1].split("\n## ")[0]
+    code = "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    for literal, small in SMALL.items():
+        assert code.count(literal) == 1, literal
+        code = code.replace(literal, small)
+    cat, dog = xml_object("cat"), xml_object("dog", (31, 11, 70, 50))
+    images = {"a": xml(cat), "b": xml(cat, dog), "c": xml(dog)}
+    voc_folder(tmp_path / "photos", images, {"train": ["a", "b"], "test": ["c"]})
+    photograph(seed=3).save(tmp_path / "some.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_FRCNN_CACHE", str(tmp_path / "cache"))
+    names = {}
+    exec(code, names)
+    assert names["model"].class_names == names["settings"].class_names == ("cat", "dog")
+    assert set(names["found"].names) <= {"cat", "dog"}
+    assert 0 <= float(capsys.readouterr().out.splitlines()[-1]) <= 1
+    assert (tmp_path / "models" / "photos" / "1" / "saved_model.pb").is_file()

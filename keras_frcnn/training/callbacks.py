@@ -17,7 +17,7 @@ class StepDecay(keras.callbacks.Callback):
     """Multiply the learning rate by `factor` at given steps (paper section 2.3).
 
     Args:
-        rate: the rate at the start, the paper's 0.001.
+        rate: the rate at the start, the paper's 0.001; it takes the place of the optimizer's.
         steps: the mini-batches after which it drops, the paper's [30000].
         factor: the paper's 0.1.
         warmup: mini-batches over which the rate first rises linearly: the first has 1 / warmup

@@ -23,6 +23,7 @@ from keras_frcnn.runs.checkpoints import checkpoint_paths
 from keras_frcnn.runs.directory import detector_of, load_settings
 from keras_frcnn.settings import Settings, differences
 from keras_frcnn.training import fit as training
+from keras_frcnn.training.checks import check_run
 
 RECIPE = "recipe"  # the variant that changes nothing
 
@@ -111,7 +112,7 @@ def plan(ablation: Ablation, out: Path, settings: Settings) -> dict[str, Setting
         planned[variant.name] = dataclasses.replace(settings, **changes)
     for name, of_variant in planned.items():
         run = out / name
-        training.check_run(run, of_variant, resume=(run / "config.json").is_file())
+        check_run(run, of_variant, resume=(run / "config.json").is_file())
         # `steps` may change when a run is resumed, but all variants must have the same.
         if checkpoint_paths(run) and (steps := load_settings(run).steps) != of_variant.steps:
             raise InputError(

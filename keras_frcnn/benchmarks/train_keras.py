@@ -16,7 +16,7 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.recipes import load_recipe
 from keras_frcnn.settings import Settings
-from keras_frcnn.training.fit import build_and_compile
+from keras_frcnn.training.build import build_and_compile
 
 IMAGES = 32
 

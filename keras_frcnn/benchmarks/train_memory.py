@@ -15,8 +15,8 @@ import numpy as np
 from keras_frcnn.benchmarks.train_keras import make_batches
 from keras_frcnn.benchmarks.train_workload import workload
 from keras_frcnn.recipes import load_recipe
+from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.devices import default_precision
-from keras_frcnn.training.fit import build_and_compile
 
 IMAGES = 100
 STEPS = 1000

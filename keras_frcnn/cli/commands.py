@@ -26,7 +26,8 @@ from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs import directory as runs
 from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
 from keras_frcnn.settings import Settings
-from keras_frcnn.training import fit as training
+from keras_frcnn.training.checks import check_run, completed
+from keras_frcnn.training.fit import train as fit
 
 
 def proposals(args) -> None:
@@ -51,11 +52,11 @@ def train(args) -> None:
     # Named again, the data set must have the run's classes by itself.
     names = _classes(args) or (settings.class_names if args.resume and not args.data else None)
     dataset = _load_dataset(settings.data, split, args.data_dir, names)
-    settings = training.completed(settings, dataset)
+    settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
-    training.check_run(run, settings, args.resume)
+    check_run(run, settings, args.resume)
     print(resolved.report())
-    model = training.train(
+    model = fit(
         run,
         proposals_of(dataset, settings, args.processes),
         settings,
@@ -193,7 +194,7 @@ def ablate(args) -> None:
     resolved = resolve(args)
     settings = resolved.settings
     dataset = _load_dataset(settings.data, settings.split, args.data_dir)
-    settings = training.completed(settings, dataset)
+    settings = completed(settings, dataset)
     test_set = _load_dataset(test_data, test_split, args.data_dir, settings.class_names)
     plan(ablation, out, settings)  # before the search for proposals, which takes a while
     print(resolved.report())

@@ -12,7 +12,8 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.models.losses import ForegroundShare
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.monitoring.gradients import TrainingStatistics
-from keras_frcnn.training.fit import build_and_compile, train
+from keras_frcnn.training.build import build_and_compile
+from keras_frcnn.training.fit import train
 from keras_frcnn.training.optimizer import SGD
 from tests.images import random_proposals
 from tests.tiny import add_trunk, tiny_dataset, tiny_settings

@@ -22,7 +22,8 @@ from keras_frcnn.runs.checkpoints import checkpoint_paths, checkpoint_step
 from keras_frcnn.runs.directory import detector_of
 from keras_frcnn.runs.fingerprint import fingerprint
 from keras_frcnn.runs.interrupts import Interrupts
-from keras_frcnn.training.fit import build_and_compile, train
+from keras_frcnn.training.build import build_and_compile
+from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
 from tests.tiny import add_trunk, tiny_dataset, tiny_settings
 

@@ -18,7 +18,7 @@ from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
 from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.runs.directory import save_settings
 from keras_frcnn.settings import Settings
-from keras_frcnn.training.fit import build_and_compile
+from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.optimizer import SGD
 from tests.images import colored_rectangles, random_proposals
 

@@ -16,8 +16,9 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.runs.checkpoints import checkpoint_paths, checkpoint_step, read_checkpoint
 from keras_frcnn.training import fit as training
+from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.callbacks import StepDecay
-from keras_frcnn.training.fit import build_and_compile, train
+from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
 from tests.tiny import add_trunk, tiny_dataset, tiny_settings
 

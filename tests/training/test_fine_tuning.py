@@ -12,8 +12,8 @@ from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.runs.directory import save_settings
 from keras_frcnn.settings import Settings
+from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.fine_tuning import TrainedDetector
-from keras_frcnn.training.fit import build_and_compile
 from tests.images import colored_rectangles, random_proposals
 
 SETTINGS = Settings(

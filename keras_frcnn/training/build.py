@@ -1,0 +1,60 @@
+"""The model of a training, ready for `fit`."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from keras_frcnn.batches.target_statistics import cached_target_statistics
+from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.settings import Settings
+from keras_frcnn.training.fine_tuning import TrainedDetector
+from keras_frcnn.training.optimizer import SGD
+
+
+def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
+    """The model of `settings` with its losses and the optimizer, ready for `fit`."""
+    source = TrainedDetector(settings.initial, settings) if settings.initial else None
+    finetune_from = settings.finetune_from
+    if source:  # frozen by default as where weights are loaded
+        finetune_from = finetune_from or TRUNKS[settings.trunk].finetune_from
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.precision)
+    try:
+        model = FastRCNN(
+            settings.class_names,
+            settings.trunk,
+            settings.weights,
+            cached_target_statistics(images),
+            settings.fc_units,
+            settings.dropout,
+            finetune_from,
+            settings.min_side,
+            settings.max_side,
+            source.rescale if source else None,
+        )
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if source:
+        source.copy_to(model)
+    optimizer = SGD(settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay)
+    model.compile(optimizer, box_loss_weight=settings.box_loss_weight)
+    return model
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it the random weights of a model are a function of the seed.
+
+    Keras draws the seeds of its initializers from Python's `random`; nothing else of a training is
+    drawn from the state of the process, which is given back as it was.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

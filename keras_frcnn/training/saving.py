@@ -1,0 +1,97 @@
+"""What stands around the steps of a run: checkpoints, validations, and images that vanish."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from keras_frcnn.data.dataset import ImageRecord
+from keras_frcnn.data.images import read_image
+from keras_frcnn.errors import InputError
+from keras_frcnn.monitoring.validation import Validation
+from keras_frcnn.runs.checkpoints import is_finite, save_checkpoint
+from keras_frcnn.runs.interrupts import Interrupts
+from keras_frcnn.settings import Settings
+from keras_frcnn.training.callbacks import StopOnNaN
+
+
+class Saving:
+    """Called after each step: a checkpoint where one is due, then the validation of what it saved.
+
+    A checkpoint is due every so many steps, before a validation, after the last step, and when a
+    signal came, which ends the training.
+
+    Args:
+        run: the run directory.
+        model: in training; its state is whole when this is called.
+        settings: of the run.
+        every: steps between checkpoints.
+        validations: if there are any.
+        interrupts: the signals.
+        nan_guard: for the error about weights that are not finite, which are not saved.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        model: keras.Model,
+        settings: Settings,
+        every: int,
+        validations: Validation | None,
+        interrupts: Interrupts,
+        nan_guard: StopOnNaN,
+    ):
+        self.run = run
+        self.model = model
+        self.settings = settings
+        self.every = every
+        self.validations = validations
+        self.interrupts = interrupts
+        self.nan_guard = nan_guard
+        self.done = int(model.optimizer.iterations.numpy())  # the last step that is whole
+
+    def __call__(self, step: int) -> None:
+        """Save and validate what is due after step number `step`."""
+        self.done = step
+        is_validated = self.validations is not None and self.validations.is_due(step)
+        if is_validated or self._is_due(step):
+            if not is_finite(self.model):
+                raise self.nan_guard.error("weights or momentum are not finite")
+            save_checkpoint(self.run, self.model, self.settings.keep_checkpoints)
+        if is_validated:
+            self.validations.validate(step)
+        self.model.stop_training = self.interrupts.received is not None
+
+    def _is_due(self, step):
+        is_last = step == self.settings.steps
+        return is_last or step % self.every == 0 or self.interrupts.received is not None
+
+
+@contextmanager
+def unreadable_images_named(
+    saving: Saving, records: Callable[[int], Sequence[ImageRecord]]
+) -> Iterator[None]:
+    """If TensorFlow fails in the block because it cannot read an image, say which.
+
+    Args:
+        saving: knows the last step that was done; not so the optimizer, whose count a step may
+            advance although its images failed.
+        records: gives the images of a mini-batch by its number, counted from 0.
+
+    Raises:
+        InputError: an image of the step cannot be read any more.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for record in records(saving.done):
+            try:
+                read_image(record.path, record.orientation)
+            except InputError as cause:
+                raise InputError(
+                    f"step {saving.done + 1} cannot read its images. {cause}. Put it back and go "
+                    "on with --resume"
+                ) from error
+        raise

@@ -9,7 +9,11 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
+import os
 import sys
+import warnings
+from pathlib import Path
 
 # All that `keras.saving.register_keras_serializable` decorates.
 _MODULES = (
@@ -25,11 +29,37 @@ def register_with_keras() -> None:
     """Import what Keras shall know: now, if it is imported already, else when it is."""
     if "keras" in sys.modules:
         _register()
+    elif (backend := _configured_backend()) != "tensorflow":
+        warnings.warn(
+            f"keras_frcnn needs Keras on TensorFlow, but it is set up for {backend}: set "
+            "KERAS_BACKEND=tensorflow before Keras is imported",
+            stacklevel=4,
+        )
+        sys.meta_path.insert(0, _AfterKeras())
     else:
         sys.meta_path.insert(0, _AfterKeras())
 
 
+def _configured_backend() -> str:
+    """What Keras will run on, by the variable or the file that it reads when it is imported."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    try:
+        content = json.loads(Path(home, "keras.json").read_text("utf-8"))
+        return str(content.get("backend", "tensorflow"))
+    except (OSError, ValueError, AttributeError, RecursionError):  # Keras then takes its default
+        return "tensorflow"
+
+
 def _register() -> None:
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise ImportError(
+            f"keras_frcnn needs Keras on TensorFlow, but Keras runs on {keras.config.backend()}: "
+            "set KERAS_BACKEND=tensorflow before Keras is imported"
+        )
     for module in _MODULES:
         importlib.import_module(module)
 

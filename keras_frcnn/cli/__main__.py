@@ -1,6 +1,7 @@
 """`keras-frcnn` and `python -m keras_frcnn.cli`: runs one command."""
 
 import importlib
+import os
 import signal
 import sys
 
@@ -8,10 +9,15 @@ from keras_frcnn.cli.parser import build_parser
 from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.notices import hide_notices
 
+MAX_MESSAGE = 2000  # characters
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     hide_notices()
+    _print_anything()
+    # The process is ours, whatever the user's Keras is set up for.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     args = build_parser().parse_args(argv)
     try:
         if args.command == "bench":  # imports TensorFlow only where it measures that
@@ -22,8 +28,13 @@ def main(argv: list[str] | None = None) -> int:
         commands = importlib.import_module(f"keras_frcnn.cli.{name}")
         getattr(commands, args.command)(args)
     except InputError as error:
-        print(f"keras-frcnn {args.command}: {error}", file=sys.stderr)
-        return 2
+        return _refused(args.command, error)
+    except BrokenPipeError:  # `| head` has seen enough
+        # Python flushes what is left when it ends, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except OSError as error:  # a file or folder that cannot be used, which the message names
+        return _refused(args.command, error)
     except Interrupted as interrupted:
         print(f"keras-frcnn {args.command}: {interrupted}", file=sys.stderr)
         return 128 + interrupted.number
@@ -31,6 +42,22 @@ def main(argv: list[str] | None = None) -> int:
         print(f"keras-frcnn {args.command}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
+
+
+def _refused(command: str, error: Exception) -> int:
+    """Say why in one line; the exit status."""
+    text = " ".join(str(error).split("\n"))
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[:MAX_MESSAGE]}... ({len(text)} characters)"
+    print(f"keras-frcnn {command}: {text}", file=sys.stderr)
+    return 2
+
+
+def _print_anything() -> None:
+    """Let a terminal that has no letter for a class name show its code instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a program has put something else there
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

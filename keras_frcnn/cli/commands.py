@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_frcnn import data
@@ -28,6 +29,10 @@ from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.checks import check_run, completed
 from keras_frcnn.training.fit import train as fit
+
+# The process is ours, whatever the user's Keras is set up for.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
 
 
 def proposals(args) -> None:
@@ -86,14 +91,15 @@ def evaluate(args) -> None:
     _warn_of_training_images(run, images)
     metric = args.metric or _metric(data, tested)
     detections, result = evaluate_detector(detector, images, metric)
-    print(format_table(result))
-    if said := describe_limit(detections, settings.max_detections):
-        print(said, file=sys.stderr)
     with replacing(run / "precision_recall.png") as partial:
         draw_precision_recall(result).save(partial)
     if args.voc_results:
         write_voc_results(args.voc_results, detections, dataset)
     save_metrics(run, dataset, result)
+    # After the files: what cannot be printed must not cost them.
+    print(format_table(result))
+    if said := describe_limit(detections, settings.max_detections):
+        print(said, file=sys.stderr)
 
 
 def detect(args) -> None:

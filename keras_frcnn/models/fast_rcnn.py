@@ -72,9 +72,14 @@ def FastRCNN(
         Class 0 is background.
 
     Raises:
-        InputError: there are no class names or the same twice, `trunk` is unknown, or `weights`
-            or `targets` do not fit.
+        InputError: Keras is set to channels first; there are no class names or the same twice,
+            `trunk` is unknown, or `weights` or `targets` do not fit.
     """
+    if keras.config.image_data_format() != "channels_last":
+        raise InputError(
+            "Keras is set to images with channels first, and these models have channels last: call "
+            "keras.config.set_image_data_format('channels_last')"
+        )
     class_names = _checked_names(class_names)
     if isinstance(trunk, str) and trunk not in TRUNKS:
         raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")

@@ -57,7 +57,8 @@ def box_head(x, num_classes: int, fc_units: tuple[int, int], dropout: float, bbo
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=name)(x)
         x = layers.Dropout(dropout, name=f"drop_{name}")(x)
 
-    dtype = keras.config.floatx()  # float32, or float64 where that is Keras's
+    # float32 whatever Keras's `floatx`, unless that is more.
+    dtype = "float64" if keras.config.floatx() == "float64" else "float32"
     cls_score = layers.Dense(
         num_classes + 1,
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),

@@ -43,7 +43,7 @@ def load_settings(run: Path) -> Settings:
         raise InputError(f"{run}: not a run directory (it has no config.json)")
     try:
         return Settings(**json.loads(path.read_text("utf-8")))
-    except (TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as training settings: {error}") from error
 
 

@@ -341,6 +341,45 @@ def test_every_command_has_help_with_an_example(command, capsys):
     assert f"example: keras-frcnn {command}" in capsys.readouterr().out
 
 
+def test_a_terminal_without_the_letters_of_a_class_loses_no_file(run, voc_folder, tmp_path):
+    other = tmp_path / "photos"
+    shutil.copytree(voc_folder, other)
+    for path in (other / "Annotations").iterdir():
+        path.write_text(path.read_text().replace("disc", "d\u00efsc"), "utf-8")
+    copy = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((copy / "config.json").read_text())
+    config["class_names"] = ["box", "d\u00efsc"]
+    (copy / "config.json").write_text(json.dumps(config))
+    arguments = ["evaluate", copy, "--data", other, "--split", "test"]
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_frcnn.cli", *arguments],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"d\\xefsc" in done.stdout
+    assert set(json.loads((copy / "metrics.json").read_text("utf-8"))["AP"]) == {"box", "d\u00efsc"}
+
+
+def test_a_closed_pipe_is_no_error():
+    command = (
+        f"{sys.executable} -m keras_frcnn.cli recipes vgg16-bccd | true; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+    assert done.stdout.strip() in ("0", "141")
+
+
+def test_long_messages_are_cut(capsys):
+    error = error_of(["recipes", "x" * 70_000], capsys)
+    assert len(error) < 3000 and "nearest is" in error
+
+
+def test_errors_of_the_system_are_one_line(run, capsys):
+    error = error_of(["evaluate", "y" * 5000, "--data", "z"], capsys)
+    assert error.count("\n") == 1 and "name too long" in error.lower()
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes", "vgg16-bccd"]])
 def test_help_and_recipes_do_not_import_tensorflow(arguments):
     code = "import sys; from keras_frcnn.cli.__main__ import main\n"

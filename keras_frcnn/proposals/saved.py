@@ -1,6 +1,8 @@
 """Proposals from a file instead of a search: `.npz`, and the `.mat` files of Fast R-CNN."""
 
+import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,14 @@ from keras_frcnn.files import make_folder, replacing
 # as inclusive. More means boxes of another image, scale or order of coordinates.
 _SLACK = 2.0
 
+MAX_BOXES = 100_000  # of an image in a file; selective search gives some thousands
+
+# What a damaged .npz makes zipfile and NumPy raise.
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, TypeError, SyntaxError, zipfile.BadZipFile, zlib.error),
+    *(struct.error, NotImplementedError, RuntimeError, OverflowError, KeyError, MemoryError),
+)
+
 
 def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
     """The proposals of every image of a data set, float32 [P, 4] each, in its order.
@@ -29,7 +39,8 @@ def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
       `voc_2007_trainval.mat`: the cells `images` (names without extension) and `boxes` ([P, 4],
       rows (y1, x1, y2, x2), pixels counted from 1, both ends inside the box).
 
-    The file may hold more images than the data set. Boxes are clipped to the image.
+    The file may hold more images than the data set. Boxes are clipped to the image; an image has at
+    most `MAX_BOXES`.
 
     Raises:
         InputError: the file cannot be read, an image is not in it, or a box is not finite,
@@ -38,7 +49,8 @@ def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
     path = Path(path)
     if path.suffix not in (".npz", ".mat"):
         raise InputError(f"{path}: proposals are read from .npz and .mat files")
-    stored = _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
+    wanted = {name for record in dataset.images for name in _names(record)}
+    stored = _read_mat(path) if path.suffix == ".mat" else _read_npz(path, wanted)
     missing = [r.filename for r in dataset.images if _key(r, stored) is None]
     if missing:
         more = f" and {len(missing) - 1} more images" if len(missing) > 1 else ""
@@ -74,12 +86,33 @@ def _write_npz(file, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
+def _read_npz(path: Path, wanted: set[str]) -> Mapping[str, np.ndarray]:
+    """The arrays of these names, as far as the file has them."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            return {name: _read_npy(archive, names[name]) for name in sorted(wanted & names.keys())}
+    except _DAMAGE as error:
         raise InputError(f"{path}: cannot be read as .npz proposals ({error})") from error
+
+
+def _read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array whose header says, before memory is taken for it, that it is one of boxes."""
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        if version not in read_header:
+            raise ValueError(f"{name} is of the format {version}")
+        shape, _, dtype = read_header[version](member)
+    if dtype.hasobject or dtype.itemsize > 8 or math.prod(shape) > 4 * MAX_BOXES:
+        raise ValueError(
+            f"{name} holds {dtype} {list(shape)}; boxes are numbers [P, 4], at most {MAX_BOXES}"
+        )
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
@@ -102,8 +135,12 @@ def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
 
 
 def _key(record: ImageRecord, stored: Mapping[str, np.ndarray]) -> str | None:
-    names = (record.filename, os.path.splitext(record.filename)[0])
-    return next((name for name in names if name in stored), None)
+    return next((name for name in _names(record) if name in stored), None)
+
+
+def _names(record: ImageRecord) -> tuple[str, str]:
+    """What an image may be called in a file of proposals."""
+    return record.filename, os.path.splitext(record.filename)[0]
 
 
 def _checked(boxes: np.ndarray, record: ImageRecord, path: Path) -> np.ndarray:

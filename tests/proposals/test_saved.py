@@ -1,3 +1,4 @@
+import io
 import zipfile
 from pathlib import Path
 
@@ -139,6 +140,20 @@ def test_pickles_are_not_loaded(tmp_path):
     np.savez(tmp_path / "p.npz", a=np.array([{"a": 1}], object))
     with pytest.raises(InputError, match=r"p\.npz"):
         load_proposals(tmp_path / "p.npz", dataset("a.jpg"))
+
+
+def test_a_bomb_is_refused_before_it_takes_memory(tmp_path):
+    """A few kilobytes that say they hold 3 GB of boxes; nothing else of the file is looked at."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": (100_000_000, 4)}
+    )
+    path = tmp_path / "p.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", header.getvalue() + bytes(100_000))
+        archive.writestr("other.npy", b"no array")
+    with pytest.raises(InputError, match=r"p\.npz: .*a\.npy holds float64 .*at most 100000"):
+        load_proposals(path, dataset("a.jpg"))
 
 
 def test_a_mat_file_of_something_else(tmp_path):

@@ -6,6 +6,8 @@ from keras_frcnn.models.detection_model import copy_description
 from keras_frcnn.models.heads import FLOAT32
 from keras_frcnn.models.layers import LocalResponseNorm
 
+NORMALIZATIONS = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
+
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:
     """A copy of `model` whose layers compute in `precision` and store their weights in it.
@@ -14,7 +16,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         model: a functional model; `mixed_bfloat16`, `bfloat16` or float32.
         precision: "float32" or "bfloat16". In bfloat16 the last layers, which make scores and
             offsets, and local response normalisation, which has no bfloat16 kernel on the CPU, stay
-            float32; batch normalisation keeps float32 weights, with which Keras computes it in
+            float32; normalisation layers keep float32 weights, with which Keras computes them in
             `mixed_bfloat16`. The results are those of `mixed_bfloat16`, at half the size.
     """
 
@@ -25,7 +27,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         config["dtype"] = precision
         if layer.name in FLOAT32 or isinstance(layer, LocalResponseNorm):
             config["dtype"] = "float32"
-        elif precision == "bfloat16" and isinstance(layer, keras.layers.BatchNormalization):
+        elif precision == "bfloat16" and isinstance(layer, NORMALIZATIONS):
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 

@@ -8,12 +8,12 @@ import random
 import keras
 from keras import layers
 
-from keras_frcnn.models.convolution import ConvReLU2D
+from keras_frcnn.models.convolution import ChannelwiseConv2D, ConvReLU2D
 
 STRIDE = 16  # of the features, in pixels
 
 
-def application_features(images, name: str, reader: str | None):
+def application_features(images, name: str, reader: str | int | None):
     """Build the layers of an application on `images`, with random weights, up to its features.
 
     Layers keep the names and the weights' shapes that they have in Keras, so that published
@@ -26,12 +26,14 @@ def application_features(images, name: str, reader: str | None):
       are then over more cells.
     * Nothing is dropped in training: dropout on whole residual branches is for training from
       nothing, and would disturb what frozen layers compute.
-    * Convolutions of VGG are `ConvReLU2D`.
+    * Convolutions of VGG are `ConvReLU2D`, depthwise ones of ConvNeXt `ChannelwiseConv2D`.
+    * Layers of models within the network are layers like the others.
 
     Args:
         images: Keras tensor [N, H, W, 3].
         name: of the class in `keras.applications`.
-        reader: the layer whose input are the features; None: they are what the network ends with.
+        reader: the layer whose input are the features, by name or index; None: they are what the
+            network ends with.
 
     Returns:
         The Keras tensor of the features, [N, H / 16, W / 16, C].
@@ -43,7 +45,11 @@ def application_features(images, name: str, reader: str | None):
         include_top=False, weights=None, input_shape=(None, None, 3)
     )
     random.setstate(state)
-    features = network.get_layer(reader).input if reader else network.output
+    if reader is None:
+        features = network.output
+    else:
+        key = "name" if isinstance(reader, str) else "index"
+        features = network.get_layer(**{key: reader}).input
     rebuild = _Rebuild()
     keras.models.clone_model(
         keras.Model(network.input, features),
@@ -65,6 +71,10 @@ class _Rebuild:
 
     def __call__(self, layer, *args, **kwargs):
         """Call the copy of `layer` on tensors that copies have returned."""
+        if isinstance(layer, keras.Sequential):
+            for inner in layer.layers:
+                args = (self(inner, *args),)
+            return args[0]
         tensors = [
             x for x in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(x)
         ]
@@ -107,4 +117,6 @@ def _changed(layer, changes: dict):
             name=layer.name,
             dtype=layer.dtype_policy,
         )
-    return type(layer).from_config({**layer.get_config(), **changes})
+    is_channelwise = isinstance(layer, layers.Conv2D) and layer.groups > 1
+    kind = ChannelwiseConv2D if is_channelwise else type(layer)
+    return kind.from_config({**layer.get_config(), **changes})

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models import convolution  # noqa: F401 (registers layers that files name)
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.heads import REGION_LAYER, box_head
 from keras_frcnn.models.layers import NormalizedRGB, RoIPool

@@ -23,8 +23,8 @@ def read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
 
     Raises:
         InputError: the file is missing, not HDF5, damaged or of another layout; an array is no
-            floating-point numbers, has some that are not finite, is larger than `MAX_BYTES` or lies
-            in another file.
+            numbers, has some that are not finite, is larger than `MAX_BYTES` or lies in another
+            file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such weight file")
@@ -33,8 +33,7 @@ def read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
             root = file["model_weights"] if "model_weights" in file else file
             layers = list(_strings(root, "layer_names"))
             if layers:
-                found = {name: _weights(_member(root, name)) for name in layers}
-                return {name: values for name, values in found.items() if values}
+                return _by_layer({name: _member(root, name) for name in layers})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except _DAMAGE as error:
@@ -44,6 +43,19 @@ def read_hdf5(path: Path) -> dict[str, list[np.ndarray]]:
         f"{path}: not in the HDF5 layout of Keras Applications (no `layer_names`); Keras "
         "3's .weights.h5 cannot be read"
     )
+
+
+def _by_layer(groups: dict[str, h5py.Group]) -> dict[str, list[np.ndarray]]:
+    found, inner = {}, {}
+    for name, group in groups.items():
+        values = _weights(group)
+        if values:
+            found[name] = values
+        # A model among the layers has all its weights in one group, as `layer/weight` or
+        # `model/layer/weight`.
+        for path, value in zip(_strings(group, "weight_names"), values, strict=False):
+            inner.setdefault(path.split("/")[-2:][0], []).append(value)
+    return inner | found
 
 
 def _weights(group: h5py.Group) -> list[np.ndarray]:
@@ -79,8 +91,8 @@ def _array(dataset: h5py.Dataset) -> np.ndarray:
     name = dataset.name
     if dataset.external or dataset.is_virtual:
         raise InputError(f"{name} is stored in another file, which is not followed")
-    if dataset.dtype.kind != "f":
-        raise InputError(f"{name} holds {dataset.dtype}, not floating-point numbers")
+    if dataset.dtype.kind not in "fiu":  # integers: EfficientNet's preprocessing has a count
+        raise InputError(f"{name} holds {dataset.dtype}, not numbers")
     if dataset.size * dataset.dtype.itemsize > MAX_BYTES:
         raise InputError(f"{name} has the shape {list(dataset.shape)}, too large for a weight")
     values = dataset[()]

@@ -76,12 +76,15 @@ def _squeezenet(images):
     return squeezenet(images)
 
 
-def _application(name: str, features: str | None, parts: dict, finetune_from: str, **kw) -> Trunk:
+def _application(
+    name: str, features: str | int | None, parts: dict, finetune_from: str, **kw
+) -> Trunk:
     """The trunk of an application of Keras.
 
     Args:
         name: in `keras.applications`.
-        features: the layer whose input they are; None: they are what the network ends with.
+        features: the layer whose input they are, by name or index; None: they are what the network
+            ends with.
         parts, finetune_from, **kw: of `Trunk`.
     """
 
@@ -151,6 +154,10 @@ _MOBILENET_V3_LARGE = {
     "stage5": _numbered("expanded_conv_{}_*", 12, 14),
 }
 
+_CONVNEXT = {"stem": ("*_stem_*",), "stage_0": ("*_stage_0_*",)} | {
+    f"stage_{i}": (f"*_stage_{i}_*", f"*_downsampling_*_{i - 1}") for i in range(1, 4)
+}
+
 # The preprocessing that the weights of an application were trained with, in the words of Keras
 # ("caffe" is the default of `Trunk`).
 _TF = {"pixel_means": (127.5,) * 3, "pixel_std": (127.5,) * 3}
@@ -166,8 +173,6 @@ _V2 = {"pixel_means": (128.0,) * 3, "pixel_std": (128.0,) * 3}  # EfficientNetV2
 # make fc6 as much larger.
 # All of them leave the earliest two halvings frozen, as VGG16 does.
 # Not here are
-# * ConvNeXt: its depthwise convolutions are grouped ones, which TensorFlow runs on a CPU only
-#   after compiling them by XLA for every size of image anew;
 # * Inception, InceptionResNet and NASNet: convolutions and poolings without padding shift the
 #   features against the image by more the larger it is;
 # * Xception: the two branches of its strided blocks read different cells, which cannot both stay.
@@ -236,4 +241,11 @@ TRUNKS = {
     "efficientnet_v2_l": _application(
         "EfficientNetV2L", "top_conv", _EFFICIENTNET, "block3", **_V2
     ),
+    # Liu et al. 2022. The last layer, which has no name of its own, normalises for the classifier.
+    **{
+        f"convnext_{size.lower()}": _application(
+            f"ConvNeXt{size}", -1, _CONVNEXT, "stage_1", **_TORCH
+        )
+        for size in ("Tiny", "Small", "Base", "Large", "XLarge")
+    },
 }

@@ -1,5 +1,6 @@
 """Pretrained weights: those that Keras has of its applications, or an HDF5 file in their layout."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -62,4 +63,13 @@ def _imagenet(trunk: Trunk) -> dict[str, list[np.ndarray]]:
             f"cannot get the ImageNet weights of {trunk.application}: {error}. Give the path of an "
             "HDF5 weight file, or none for random weights"
         ) from error
-    return {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+    return {layer.name: layer.get_weights() for layer in _flat(source.layers) if layer.weights}
+
+
+def _flat(layers: Iterable[keras.layers.Layer]) -> Iterator[keras.layers.Layer]:
+    """Layers, those of models among them in place of these models."""
+    for layer in layers:
+        if isinstance(layer, keras.Model):
+            yield from _flat(layer.layers)
+        else:
+            yield layer

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.models.convolution import ConvReLU2D
+from keras_frcnn.models.convolution import ChannelwiseConv2D, ConvReLU2D
 
 RNG = np.random.default_rng(0)
 
@@ -96,3 +96,22 @@ def test_survives_saving(tmp_path):
     assert type(loaded.layers[1]) is ConvReLU2D
     x = RNG.normal(size=(1, 5, 6, 3)).astype(np.float32)
     np.testing.assert_array_equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_channelwise_equals_the_grouped_convolution_of_keras(dilation):
+    x = tf.constant(RNG.normal(size=(2, 9, 8, 6)).astype(np.float32))
+    arguments = dict(
+        padding="same", groups=6, dilation_rate=dilation, bias_initializer="random_normal"
+    )
+    ours = ChannelwiseConv2D(6, (7, 5), **arguments)
+    keras_own = keras.layers.Conv2D(6, (7, 5), **arguments)
+    for layer in (ours, keras_own):
+        layer.build(x.shape)
+    keras_own.set_weights(ours.get_weights())
+    factors = tf.constant(RNG.normal(size=x.shape).astype(np.float32))
+    results = [result_and_gradients(layer, x, factors) for layer in (ours, keras_own)]
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    again = ChannelwiseConv2D.from_config(ours.get_config())
+    assert again.groups == 6 and again.dilation_rate == (dilation, dilation)

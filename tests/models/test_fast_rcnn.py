@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -93,6 +96,16 @@ def test_survives_saving(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     for key, expected in model(INPUTS).items():
         np.testing.assert_array_equal(again(INPUTS)[key], expected)
+
+
+def test_one_import_knows_the_layers_that_files_name():
+    names = ("ConvReLU2D", "ChannelwiseConv2D", "NormalizedRGB", "LocalResponseNorm", "RoIPool")
+    code = f"""
+import keras, keras_frcnn.models.fast_rcnn
+found = [keras.saving.get_registered_object("keras_frcnn>" + name) for name in {names}]
+assert [layer.__name__ for layer in found] == [*{names}]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_mixed_precision_keeps_rois_and_outputs_in_float32():

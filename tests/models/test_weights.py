@@ -102,7 +102,7 @@ SMALL = Trunk(small_network, stride=2, pool_size=(2, 2))
 def test_all_weights_of_a_layer_are_loaded_in_their_order(tmp_path, top):
     """From a file that Keras itself writes, with and without a classifier."""
     images = keras.Input((None, None, 3))
-    x = small_network(images)
+    x = small_network(layers.Normalization()(images))  # it has an integer among its weights
     if top:
         x = layers.Dense(9, name="predictions")(layers.GlobalAveragePooling2D()(x))
     source = filled(keras.Model(images, x))
@@ -113,6 +113,32 @@ def test_all_weights_of_a_layer_are_loaded_in_their_order(tmp_path, top):
         expected = source.get_layer(name).weights
         for weight, other in zip(model.get_layer(name).weights, expected, strict=True):
             np.testing.assert_array_equal(weight, other, err_msg=weight.path)
+
+
+def test_models_within_a_model_are_looked_into(tmp_path, monkeypatch):
+    """ConvNeXt has some, whose layers are the trunk's own."""
+    images = keras.Input((None, None, 3))
+    stem = keras.Sequential(
+        [layers.Conv2D(4, 2, 2, name="stem_conv"), layers.LayerNormalization(name="stem_norm")],
+        name="stem",
+    )
+    source = filled(keras.Model(images, layers.Conv2D(5, 1, name="conv")(stem(images))))
+    source.save(tmp_path / "nested.h5")
+
+    def build(images):
+        x = layers.Conv2D(4, 2, 2, name="stem_conv")(images)
+        x = layers.LayerNormalization(name="stem_norm")(x)
+        return layers.Conv2D(5, 1, name="conv")(x)
+
+    monkeypatch.setattr(keras.applications, "VGG16", lambda **kw: source)
+    trunk = Trunk(build, stride=2, application="VGG16")
+    for weights in (str(tmp_path / "nested.h5"), "imagenet"):
+        model = FastRCNN(["a", "b"], trunk, weights, fc_units=(4, 4))
+        found = [
+            w for name in ("stem_conv", "stem_norm", "conv") for w in model.get_layer(name).weights
+        ]
+        for weight, other in zip(found, source.weights, strict=True):
+            np.testing.assert_array_equal(weight, other)
 
 
 def test_a_layer_of_other_weights_is_named_with_both_shapes(tmp_path):

@@ -1,6 +1,12 @@
+import os
 import signal
 
 import pytest
+
+# The processes of `pytest -n` share the processors: TensorFlow's threads in each of them would be
+# in each other's way. Programs that the tests start inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # A shell starts background jobs with SIGINT ignored, and their children inherit that: tests that
 # interrupt a process would wait forever.

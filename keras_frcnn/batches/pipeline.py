@@ -99,7 +99,14 @@ def training_dataset(
     examples = tf.data.Dataset.zip(numbers, shown).map(
         example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
+    batches = examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
+    # As many calls as TensorFlow has threads (up to 16), and no tuning of that number: the tuning
+    # thread may miss that its iterator is deleted, since TensorFlow wakes it a moment before it
+    # sets what the thread looks at (`Model::OptimizeLoop`, `StartCancel`). It then sleeps on, up
+    # to a minute, and `fit` does not return after its last step.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:

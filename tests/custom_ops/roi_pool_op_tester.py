@@ -1,5 +1,7 @@
 """Tests of the TensorFlow implementations: those of every implementation, and graphs."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,11 +29,13 @@ class RoIPoolOpTester(RoIPoolTester):
             output, _ = self.roi_pool(features, *arguments)
         return tape.gradient(output, features, grad_output).numpy()
 
-    def function(self, *arguments):
+    @classmethod
+    @functools.cache  # tracing the portable version takes long
+    def function(cls, *arguments):
         """A traced function of features and rois whose dimensions are unknown."""
         signature = [tf.TensorSpec([None] * 4), tf.TensorSpec([None, 5])]
         return tf.function(
-            lambda features, rois: self.roi_pool(features, rois, *arguments),
+            lambda features, rois: cls().roi_pool(features, rois, *arguments),
             input_signature=signature,
             autograph=False,
         )

@@ -143,14 +143,15 @@ class RoIPoolTester:
         features = distinct_features((2, 5, 6, 2))
         arguments = random_rois(5, 2, 80, 96), 2, 3, 1 / 16
         weights = np.random.default_rng(1).normal(size=(5, 2, 3, 2))
-        difference = np.zeros_like(features)
-        for index in np.ndindex(features.shape):
-            for step in (0.25, -0.25):
-                moved = features.copy()
-                moved[index] += step
-                difference[index] += (
-                    2 * step / 0.25 * (self.pool(moved, *arguments)[0] * weights).sum()
-                )
+        # Every feature moved either way, all in one batch: pairs of images, with RoIs for each.
+        moves = 0.25 * np.eye(features.size).reshape(-1, *features.shape)
+        moved = np.concatenate([features + moves, features - moves])
+        rois = np.tile(arguments[0], (len(moved), 1))
+        rois[:, 0] += np.repeat(np.arange(len(moved)) * 2, 5)
+        output, _ = self.pool(moved.reshape(-1, *features.shape[1:]), rois, *arguments[1:])
+        total = (output.reshape(len(moved), *weights.shape) * weights).sum(axis=(1, 2, 3, 4))
+        up, down = total.reshape(2, *features.shape)
+        difference = (up - down) / 0.5
         np.testing.assert_allclose(
             self.gradient(features, *arguments, weights), difference, atol=1e-9
         )

@@ -156,7 +156,7 @@ print(digest.hexdigest())
 
 def test_number_of_threads_changes_nothing():
     digests = set()
-    for threads in (1, 2, 7):
+    for threads in (1, 7):
         command = [sys.executable, "-c", THREADS, str(threads)]
         digests.add(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert len(digests) == 1

@@ -32,6 +32,7 @@ FLOORS = (
     "custom_ops",
     "boxes",
     "numpy_boxes",
+    "file_names",
     "files",
     "progress_bar",
     "notices",

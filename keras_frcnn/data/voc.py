@@ -3,21 +3,24 @@
 M is the number of annotated objects of an image.
 """
 
-import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree.ElementTree import Element
 
-import defusedxml.ElementTree
 import numpy as np
 
+from keras_frcnn.data import voc_orientation
 from keras_frcnn.data.dataset import ImageRecord
+from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
+from keras_frcnn.data.voc_annotation import VocAnnotation, read_annotation, tidy_name
+from keras_frcnn.data.voc_files import folder_called, is_folder
+from keras_frcnn.data.voc_lists import VocLists
+from keras_frcnn.data.voc_names import VocNames
+from keras_frcnn.data.voc_orientation import Annotated
 from keras_frcnn.errors import InputError
+from keras_frcnn.file_names import printable
 
 VOC_CLASSES = (
     "aeroplane",
@@ -42,74 +45,26 @@ VOC_CLASSES = (
     "tvmonitor",
 )
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-
-
-class VocObject(NamedTuple):
-    """One `<object>` of an annotation file, in the file's own numbers."""
-
-    class_name: str
-    bndbox: tuple[float, float, float, float]  # xmin, ymin, xmax, ymax: 1-based, inclusive
-    difficult: bool
-
-
-class VocAnnotation(NamedTuple):
-    """One annotation file."""
-
-    filename: str | None  # the image's name as the file gives it, without folders
-    size: tuple[float, float] | None  # width, height of the pixels that were annotated
-    objects: tuple[VocObject, ...]
-    is_pascal: bool  # one of the genuine Pascal VOC annotations
-
-
-def read_annotation(path: Path) -> VocAnnotation:
-    """Reads a VOC annotation file.
-
-    Raises:
-        InputError: malformed or hostile XML, or an object without a class or a box of numbers.
-    """
-    try:
-        root = defusedxml.ElementTree.fromstring(path.read_bytes())
-    except (defusedxml.ElementTree.ParseError, LookupError) as error:
-        raise InputError(f"{path}: malformed XML ({error})") from error
-    except defusedxml.DefusedXmlException as error:
-        raise InputError(
-            f"{path}: declares XML entities, which an annotation has no use for and which can "
-            f"exhaust the memory; remove them ({type(error).__name__})"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if root.tag != "annotation":
-        raise InputError(f"{path}: is no VOC annotation: its root is <{root.tag}>")
-    filename = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
-    return VocAnnotation(
-        filename=filename or None,
-        size=_read_size(root, path),
-        objects=tuple(
-            _read_object(element, f"{path}: object {number}")
-            for number, element in enumerate(root.findall("object"), start=1)
-        ),
-        is_pascal=(root.findtext("source/annotation") or "").startswith("PASCAL VOC"),
-    )
+_EMPTY = VocAnnotation(None, None, (), False)
 
 
 class VocFolder:
-    """A data set in VOC format. Images are known by their id: the annotation's name without .xml.
+    """A data set in VOC format. Images are known by their id (`voc_names`).
 
     Raises:
-        InputError: the folder is not in VOC format, or holds several VOC years.
+        InputError: the folder is not in VOC format, cannot be read, or holds several VOC years.
     """
 
     def __init__(self, folder: str | os.PathLike):
         self.root = _find_root(Path(folder))
+        self._names = VocNames(self.root)
+        self._lists = VocLists(self.root)
         self._annotations: dict[str, VocAnnotation | None] = {}
 
-    @cached_property
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the lists in ImageSets/Main, without the lists of single classes."""
-        names = sorted(path.stem for path in self._lists.glob("*.txt"))
-        # The official archives also hold "<class>_<split>.txt" with a sign behind every id.
-        return tuple(n for n in names if not ("_" in n and n.rpartition("_")[2] in names))
+        return self._lists.splits
 
     def ids(self, split: str | None) -> list[str]:
         """Ids of the images of a split in its order; of the whole folder if `split` is None.
@@ -119,25 +74,30 @@ class VocFolder:
         """
         if split is None:
             if self.splits:
-                listed = (image_id for name in self.splits for image_id in self._listed(name))
-                ids = sorted(dict.fromkeys(listed))
+                lines = [line for name in self.splits for line in self._listed(name)]
+                ids = sorted({line.name for line in lines})
             else:
-                ids = self._annotated_ids
+                ids = self._names.annotated()
             if not ids:
                 raise InputError(f"{self.root}: has no annotated images")
             return ids
-        if not (self._lists / f"{split}.txt").is_file():
-            raise InputError(f"{self._lists / split}.txt: there is no such split; {self._choice}")
-        if not (ids := list(dict.fromkeys(self._listed(split)))):
-            raise InputError(f"{self._lists / split}.txt: the split is empty; {self._choice}")
+        path = self._lists.path(split)
+        if split not in self._lists:
+            raise InputError(f"{path}: there is no such split; {self._choice}")
+        lines = [line for line in self._listed(split) if line.has_class]
+        if not (ids := list(dict.fromkeys(line.name for line in lines))):
+            raise InputError(f"{path}: the split is empty; {self._choice}")
         return ids
 
     def class_names(self) -> tuple[str, ...]:
         """Sorted class names of all annotations, so that every split numbers them alike.
 
         A folder of genuine Pascal VOC annotations has the 20 classes, used or not.
+
+        Raises:
+            InputError: an annotation cannot be read.
         """
-        annotations = [self._annotation(image_id) for image_id in self._annotated_ids]
+        annotations = self._read_annotations(self._names.annotated())
         found = {obj.class_name for annotation in annotations for obj in annotation.objects}
         if any(a.is_pascal for a in annotations) and found <= set(VOC_CLASSES):
             return VOC_CLASSES
@@ -146,40 +106,44 @@ class VocFolder:
     def records(
         self, ids: Sequence[str], class_names: Sequence[str]
     ) -> tuple[list[ImageRecord], list[str]]:
-        """The records of the images `ids`, and a line about everything that was left out.
+        """The records of the images `ids`, and a line about everything that is doubtful.
 
         Boxes go from 1-based inclusive pixels to continuous ones and are clipped to the image.
 
         Raises:
             InputError: an image is missing, unreadable or of another size than annotated; an
-                object is of a class that is not among `class_names`.
+                object is of a class that is not among `class_names`. The first of a kind is
+                named, the others are counted.
         """
-        label_of = {name: label for label, name in enumerate(class_names, start=1)}
+        label_of = {tidy_name(name): label for label, name in enumerate(class_names, start=1)}
+        annotations = self._read_annotations(ids)
+        files = self._annotated(ids, annotations)
+        voc_orientation.check_sizes(files)
         warnings: list[str] = []
         if missing := [image_id for image_id in ids if self._annotation(image_id) is None]:
             warnings.append(
                 f"{self._xml(missing[0])}: is missing; {len(missing)} of {len(ids)} images have no "
                 "annotation and count as images without objects"
             )
-        return [self._record(image_id, label_of, warnings) for image_id in ids], warnings
+        doubtful = [file for file in files if file.is_ambiguous]
+        turns = self._turns if doubtful else None
+        if doubtful and turns is None:
+            warnings.append(voc_orientation.ambiguity(doubtful))
+        faults, records = Faults(), []
+        for file, annotation in zip(files, annotations, strict=True):
+            with faults.of("images", file.name):
+                orientation = voc_orientation.orientation(file, turns)
+                records.append(self._record(file, annotation, orientation, label_of, warnings))
+        faults.check()
+        return records, warnings
 
-    def _record(self, image_id: str, label_of: Mapping[str, int], warnings: list[str]):
-        xml = self._xml(image_id)
-        annotation = self._annotation(image_id)
-        image = self._image(image_id, annotation)
-        header = read_header(image)
-        if header.format not in TRAINING_FORMATS:
-            raise InputError(f"{image}: is a {header.format} file; save it as JPEG or PNG")
-        if annotation is None:
-            annotation = VocAnnotation(None, None, (), False)
-        orientation = _annotated_orientation(header, annotation.size, xml, image)
-        height, width = header.height, header.width
+    def _record(self, file: Annotated, annotation, orientation, label_of, warnings) -> ImageRecord:
+        height, width = file.header.height, file.header.width
         if orientation in TRANSPOSED:
             height, width = width, height
-
         boxes, labels, difficult = [], [], []
         for number, (class_name, bndbox, is_difficult) in enumerate(annotation.objects, start=1):
-            where = f"{xml}: object {number} ({class_name})"
+            where = f"{file.xml}: object {number} ({class_name})"
             if class_name not in label_of:
                 known = ", ".join(label_of)
                 raise InputError(f"{where}: is of none of the known classes: {known}")
@@ -197,8 +161,8 @@ class VocFolder:
                 labels.append(label_of[class_name])
                 difficult.append(is_difficult)
         return ImageRecord(
-            filename=image.name,
-            path=str(image),
+            filename=printable(file.name),
+            path=str(file.image),
             height=height,
             width=width,
             orientation=orientation,
@@ -207,36 +171,73 @@ class VocFolder:
             is_difficult=np.array(difficult, bool),
         )
 
-    def _image(self, image_id: str, annotation: VocAnnotation | None) -> Path:
-        folder = self.root / "JPEGImages"
-        named = annotation.filename if annotation else None
-        suffixes = (os.path.splitext(named or "")[1], *IMAGE_SUFFIXES)
-        # As in the devkit the id names the image; only where that leads nowhere, <filename> does.
-        candidates = [image_id + suffix for suffix in suffixes if suffix] + [named or ""]
-        for name in candidates:
-            if name and (folder / name).is_file():
-                return folder / name
-        named = named or f"{image_id}.jpg"
-        raise InputError(
-            f"{folder / named}: the image is missing (named by {self._xml(image_id)})"
-            if annotation
-            else f"{folder / named}: the image is missing (listed in {self._lists})"
+    def _annotated(self, ids, annotations) -> list[Annotated]:
+        """The image files of annotations, their headers read."""
+        faults, files, seen = Faults(), [], {}
+        for image_id, annotation in zip(ids, annotations, strict=True):
+            path = self._names.image(image_id, annotation.filename)
+            if path is None:
+                faults.add("images", image_id, self._missing(image_id, annotation))
+                continue
+            xml = self._names.annotation(image_id)
+            for file in filter(None, (path, xml)):
+                if (other := seen.setdefault(file, image_id)) != image_id:
+                    raise InputError(
+                        f"{self.root}: {other} and {image_id} are both of {file}; take one of "
+                        "them away, or name images and annotations alike"
+                    )
+            image = self._names.images.folder / path
+            with faults.of("unreadable images", path):
+                header = read_header(image)
+                if header.format not in TRAINING_FORMATS:
+                    raise InputError(f"{image}: is a {header.format} file; save it as JPEG or PNG")
+                size, has_objects = annotation.size, bool(annotation.objects)
+                files.append(Annotated(path, image, header, xml, size, has_objects))
+        faults.check()
+        return files
+
+    @cached_property
+    def _turns(self) -> bool | None:
+        """Whether the folder was annotated on turned images; reads the headers of all."""
+        ids = self._names.annotated()
+        found = []
+        for image_id, annotation in zip(ids, self._read_annotations(ids), strict=True):
+            path = self._names.image(image_id, annotation.filename)
+            if path is not None and annotation.size is not None:
+                image = self._names.images.folder / path
+                try:
+                    header = read_header(image)
+                except InputError:  # it may be in another split than what is loaded
+                    continue
+                found.append(Annotated(path, image, header, None, annotation.size, False))
+        return voc_orientation.turns(found)
+
+    def _missing(self, image_id: str, annotation: VocAnnotation) -> str:
+        by = "named by" if self._annotation(image_id) else "listed in"
+        name = annotation.filename or (
+            image_id if os.path.splitext(image_id)[1] else f"{image_id}.jpg"
         )
+        where = self._xml(image_id) if self._annotation(image_id) else self._lists.folder
+        text = f"{self._names.images.folder / name}: the image is missing ({by} {where})"
+        if example := next(iter(self._names.images.paths.values()), None):
+            return f"{text}; images there are called like {example[0]}"
+        return f"{text}; there are no images in that folder"
+
+    def _read_annotations(self, ids: Sequence[str]) -> list[VocAnnotation]:
+        """The annotations of images, each read once; an empty one where there is no file."""
+        faults = Faults()
+        for image_id in ids:
+            with faults.of("annotations", image_id):
+                self._annotation(image_id)
+        faults.check()
+        return [self._annotation(image_id) or _EMPTY for image_id in ids]
 
     def _annotation(self, image_id: str) -> VocAnnotation | None:
         """The image's annotation, read once; None where there is no file."""
         if image_id not in self._annotations:
-            xml = self._xml(image_id)
-            self._annotations[image_id] = read_annotation(xml) if xml.is_file() else None
+            xml = self._names.annotation(image_id)
+            self._annotations[image_id] = read_annotation(xml) if xml else None
         return self._annotations[image_id]
-
-    @cached_property
-    def _annotated_ids(self) -> list[str]:
-        return sorted(path.stem for path in (self.root / "Annotations").glob("*.xml"))
-
-    @property
-    def _lists(self) -> Path:
-        return self.root / "ImageSets" / "Main"
 
     @property
     def _choice(self) -> str:
@@ -247,23 +248,20 @@ class VocFolder:
         return f"the splits with images are {', '.join(usable)}"
 
     def _xml(self, image_id: str) -> Path:
-        return self.root / "Annotations" / f"{image_id}.xml"
+        """Where the annotation of an image is, or would be."""
+        annotations = self._names.annotations.folder
+        return self._names.annotation(image_id) or annotations / f"{image_id}.xml"
 
-    def _listed(self, split: str) -> list[str]:
-        path = self._lists / f"{split}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as a list of images ({error})") from error
-        return [line.strip() for line in lines if line.strip()]
+    def _listed(self, split: str):
+        return self._lists.read(split, self._names.find)
 
 
 def _find_root(folder: Path) -> Path:
     """The folder that holds Annotations, with or without the levels VOCdevkit/VOCxxxx above."""
     for base in (folder, folder / "VOCdevkit"):
-        if (base / "Annotations").is_dir():
+        if is_folder(folder_called(base, "Annotations")):
             return base
-        years = sorted(p for p in base.glob("VOC*") if (p / "Annotations").is_dir())
+        years = sorted(p for p in base.glob("VOC*") if is_folder(p / "Annotations"))
         if len(years) > 1:
             choice = ", ".join(str(year) for year in years)
             raise InputError(f"{folder}: holds several data sets; give one of {choice}")
@@ -273,47 +271,3 @@ def _find_root(folder: Path) -> Path:
         f"{folder}: is not in VOC format; it needs Annotations (one .xml an image), JPEGImages "
         "and ImageSets/Main (one .txt a split)"
     )
-
-
-def _annotated_orientation(header, size, xml: Path, image: Path) -> int:
-    """The orientation under which the boxes fit the image: the EXIF one, else as stored."""
-    stored = (header.width, header.height)
-    upright = stored[::-1] if header.orientation in TRANSPOSED else stored
-    if size is None or size == upright:
-        return header.orientation
-    if size == stored:
-        return 1  # the annotation tool ignored the EXIF orientation, and so must we
-    annotated, actual = ("{:g} x {:g}".format(*s) for s in (size, upright))
-    raise InputError(
-        f"{xml}: was made for an image of {annotated} pixels, but {image} has {actual}; "
-        "annotate it anew or restore the image"
-    )
-
-
-def _read_size(root: Element, path: Path) -> tuple[float, float] | None:
-    texts = [(root.findtext(f"size/{tag}") or "0").strip() for tag in ("width", "height")]
-    try:
-        width, height = (float(text or 0) for text in texts)
-    except ValueError:
-        raise InputError(f"{path}: <size> is {' x '.join(texts)}, not two numbers") from None
-    return (width, height) if width and height else None  # 0 x 0 is common and means unknown
-
-
-def _read_object(element: Element, where: str) -> VocObject:
-    if not (class_name := (element.findtext("name") or "").strip()):
-        raise InputError(f"{where}: has no <name>")
-    bndbox = []
-    for tag in ("xmin", "ymin", "xmax", "ymax"):
-        text = element.findtext(f"bndbox/{tag}")
-        if text is None:
-            raise InputError(f"{where} ({class_name}): has no <bndbox> with <{tag}>")
-        try:
-            bndbox.append(float(text))
-        except ValueError:
-            bndbox.append(math.nan)
-        if not math.isfinite(bndbox[-1]):
-            raise InputError(f"{where} ({class_name}): <{tag}> is {text!r}, not a number")
-    difficult = (element.findtext("difficult") or "").strip() or "0"
-    if not re.fullmatch("[01]", difficult):
-        raise InputError(f"{where} ({class_name}): <difficult> is {difficult!r}, not 0 or 1")
-    return VocObject(class_name, tuple(bndbox), difficult == "1")

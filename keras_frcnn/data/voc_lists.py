@@ -1,0 +1,116 @@
+"""The lists of ImageSets/Main: which images belong to a split.
+
+A line of a list is the name of an image, as VOC has it; or what tools write instead: the image's
+file or path, a pair of an image and its annotation, or in the list of a class a name and 1 (the
+class is there), 0 (only difficult) or -1 (it is not).
+"""
+
+import codecs
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from keras_frcnn.data.faults import Faults
+from keras_frcnn.data.voc_files import Files, folder_called, is_folder, is_system_file
+from keras_frcnn.errors import InputError
+
+_SIGNS = {"1": True, "+1": True, "0": True, "-1": False}
+
+
+class Line(NamedTuple):
+    """What a line of a list says."""
+
+    name: str  # the image's id, or the line's text where there is no such image
+    is_known: bool
+    has_class: bool = True  # False for -1 in the list of a class
+
+
+class VocLists:
+    """The lists of a data set.
+
+    Args:
+        root: the folder that holds ImageSets.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+
+    def __init__(self, root: Path):
+        sets = folder_called(root, "ImageSets")
+        self.folder = folder_called(sets, "Main")
+        found = Files(self.folder, (".txt",), recursive=False)
+        if not is_folder(self.folder) and (above := Files(sets, (".txt",), recursive=False)).paths:
+            self.folder, found = sets, above
+        self._paths = {name: self.folder / paths[0] for name, paths in found.paths.items()}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the lists, without those of single classes where there are others."""
+        # The official archives also hold "<class>_<split>.txt".
+        names = sorted(self._paths)
+        return tuple(n for n in names if not ("_" in n and n.rpartition("_")[2] in names))
+
+    def path(self, split: str) -> Path:
+        """The file of a list, which need not exist."""
+        return self._paths.get(split, self.folder / f"{split}.txt")
+
+    def __contains__(self, split: str) -> bool:
+        return split in self._paths
+
+    def read(self, split: str, find: Callable[[str], str | None]) -> list[Line]:
+        """The lines of a list, blank ones and those of system files left out.
+
+        Args:
+            split: name of the list.
+            find: the id of the image that a text means; None where there is none. It raises an
+                `InputError` for a text that means several images or none of the data set's.
+
+        Raises:
+            InputError: the list cannot be read, or a line says something else than it may; the
+                first such line is named and the others are counted.
+        """
+        path, faults, lines = self.path(split), Faults(), []
+        for number, text in enumerate(_text(path).splitlines(), start=1):
+            text = text.strip()
+            if text and not is_system_file(text.replace("\\", "/").rpartition("/")[2]):
+                try:
+                    lines.append(_line(text, find))
+                except InputError as error:
+                    message = f"{path}: line {number}, {_short(text)}: {error}"
+                    faults.add("lines", f"line {number}", message)
+        faults.check()
+        return lines
+
+
+def _line(text: str, find: Callable[[str], str | None]) -> Line:
+    if (known := find(text)) is not None:  # first, since names may hold spaces
+        return Line(known, True)
+    name, *last = text.rsplit(None, 1)
+    if last and last[0] in _SIGNS:
+        known = find(name)
+        return Line(name if known is None else known, known is not None, _SIGNS[last[0]])
+    columns = text.split()
+    if len(columns) != 2 or (known := find(columns[0])) is None:
+        return Line(text, False)
+    if find(columns[1]) != known:
+        raise InputError(
+            f"{_short(columns[1])} is no annotation of that image; expected is the name of an "
+            "image, with nothing behind it or with 1, 0 or -1 in the list of a class"
+        )
+    return Line(known, True)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return content.decode("utf-16")  # of PowerShell's >
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as a list of images ({reason})") from error
+    # What is not UTF-8 may still be the name of a file, as the system gives it.
+    return content.decode("utf-8-sig", "surrogateescape")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

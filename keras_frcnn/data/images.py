@@ -4,6 +4,7 @@ Both give uint8 RGB [H, W, 3] of the upright image. Grey is repeated, alpha is d
 samples keep their high byte, CMYK is converted without a colour profile.
 """
 
+import io
 import os
 import struct
 import zlib
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, UnidentifiedImageError
 
+from keras_frcnn.data import png
 from keras_frcnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ FLIPPED_UP_DOWN = (3, 4, 7, 8)
 
 # Multi-picture JPEG (MPO) is what many cameras write; its first picture is an ordinary JPEG.
 TRAINING_FORMATS = ("JPEG", "MPO", "PNG")
+
+# TensorFlow decodes less than 2^29 numbers, three a pixel; Pillow has the same limit.
+MAX_PIXELS = ((1 << 29) - 1) // 3
 
 
 class ImageHeader(NamedTuple):
@@ -107,14 +112,30 @@ def decode_image(encoded: "tf.Tensor", orientation: "tf.Tensor | int" = 1) -> "t
 
 @contextmanager
 def _open(path):
-    """`PIL.Image.open` whose errors, also those inside the `with` block, name the file."""
+    """`PIL.Image.open` whose errors, also those inside the `with` block, name the file.
+
+    Of a PNG file it opens what TensorFlow would decode of it.
+    """
     try:
-        with Image.open(path) as image:
-            yield image
+        with open(path, "rb") as file:
+            start = file.read(len(png.SIGNATURE))
+            file.seek(0)
+            is_png = start == png.SIGNATURE
+            with Image.open(io.BytesIO(png.pixels_only(file.read())) if is_png else file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                if is_png:
+                    png.check_size(image.width, image.height)
+                yield image
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such image file") from None
+        what = "the link leads to no file" if os.path.islink(path) else "there is no such image file"
+        raise InputError(f"{path}: {what}") from None
     except InputError:
         raise
+    except Image.DecompressionBombError:
+        raise InputError(
+            f"{path}: the image is too large, at most {MAX_PIXELS:,} pixels are read; scale it down"
+        ) from None
     except (
         OSError,
         ValueError,
@@ -122,10 +143,12 @@ def _open(path):
         SyntaxError,  # Pillow's word for a broken PNG
         struct.error,
         zlib.error,
-        Image.DecompressionBombError,
     ) as error:
+        if getattr(error, "errno", None):  # of the system, not of what is in the file
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(
-            f"{path}: cannot be read as an image, truncated or in another format ({error})"
+            f"{path}: cannot be read as an image, truncated or in another format ({reason})"
         ) from error
 
 

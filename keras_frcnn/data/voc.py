@@ -162,7 +162,7 @@ class VocFolder:
                 difficult.append(is_difficult)
         return ImageRecord(
             filename=printable(file.name),
-            path=str(file.image),
+            path=file.image,
             height=height,
             width=width,
             orientation=orientation,
@@ -174,6 +174,7 @@ class VocFolder:
     def _annotated(self, ids, annotations) -> list[Annotated]:
         """The image files of annotations, their headers read."""
         faults, files, seen = Faults(), [], {}
+        folder = str(self._names.images.folder)
         for image_id, annotation in zip(ids, annotations, strict=True):
             path = self._names.image(image_id, annotation.filename)
             if path is None:
@@ -186,7 +187,7 @@ class VocFolder:
                         f"{self.root}: {other} and {image_id} are both of {file}; take one of "
                         "them away, or name images and annotations alike"
                     )
-            image = self._names.images.folder / path
+            image = os.path.join(folder, path)
             with faults.of("unreadable images", path):
                 header = read_header(image)
                 if header.format not in TRAINING_FORMATS:
@@ -204,7 +205,7 @@ class VocFolder:
         for image_id, annotation in zip(ids, self._read_annotations(ids), strict=True):
             path = self._names.image(image_id, annotation.filename)
             if path is not None and annotation.size is not None:
-                image = self._names.images.folder / path
+                image = str(self._names.images.folder / path)
                 try:
                     header = read_header(image)
                 except InputError:  # it may be in another split than what is loaded
@@ -227,8 +228,9 @@ class VocFolder:
         """The annotations of images, each read once; an empty one where there is no file."""
         faults = Faults()
         for image_id in ids:
-            with faults.of("annotations", image_id):
-                self._annotation(image_id)
+            if image_id not in self._annotations:
+                with faults.of("annotations", image_id):
+                    self._annotation(image_id)
         faults.check()
         return [self._annotation(image_id) or _EMPTY for image_id in ids]
 

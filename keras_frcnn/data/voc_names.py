@@ -92,7 +92,9 @@ class VocNames:
             return image_id
         known = self.images.paths
         if paths := known.get(image_id) or known.get(self._annotation_of.get(image_id, "")):
-            suffix = os.path.splitext(filename or "")[1]
+            if len(paths) == 1 or not filename:
+                return paths[0]
+            suffix = os.path.splitext(filename)[1]
             return next((p for p in paths if suffix and p.endswith(suffix)), paths[0])
         if filename:
             last = filename.rpartition("/")[2]

@@ -27,7 +27,7 @@ class Annotated(NamedTuple):
     """An image and what its annotation says of its size."""
 
     name: str  # the image, relative to JPEGImages
-    image: Path
+    image: str  # its path
     header: ImageHeader
     xml: Path | None
     size: tuple[float, float] | None  # width, height; None where it is not known

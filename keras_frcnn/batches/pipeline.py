@@ -3,6 +3,7 @@
 Shape letters: N images a batch, R RoIs an image, P proposals of an image, M of its objects.
 """
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,6 @@ from keras_frcnn.batches.sampling import sample_rois
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
-from keras_frcnn.errors import InputError
 from keras_frcnn.settings import Settings
 
 
@@ -50,9 +50,9 @@ def training_dataset(
         InputError: no image has a usable object.
     """
     seed, images_per_batch = settings.seed, settings.images_per_batch
-    usable = _usable(images.dataset)
+    usable = images.dataset.trainable()
     records = [images.dataset.images[i] for i in usable]
-    paths = tf.constant([r.path for r in records])
+    paths = tf.constant([os.fsencode(r.path) for r in records])  # need not be UTF-8
     orientations = tf.constant([r.orientation for r in records])
     all_proposals = _ragged([images.proposals[i] for i in usable], np.float32)
     all_boxes = _ragged([r.boxes[~r.is_difficult] for r in records], np.float32)
@@ -112,20 +112,12 @@ def training_dataset(
 def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:
     """The images that `training_dataset` puts into mini-batch number `batch`, in order."""
     count = settings.images_per_batch
-    records = [dataset.images[i] for i in _usable(dataset)]
+    records = [dataset.images[i] for i in dataset.trainable()]
     is_portrait = _is_portrait(records) if settings.group_by_aspect else None
     examples = tf.range(count, dtype=tf.int64) + batch * count
     return [
         records[int(image_of(i, settings.seed, len(records), is_portrait, count))] for i in examples
     ]
-
-
-def _usable(dataset: Dataset) -> list[int]:
-    """The indices of the images that have an object to train on."""
-    usable = [i for i, r in enumerate(dataset.images) if not r.is_difficult.all()]
-    if not usable:
-        raise InputError(f"{dataset.name}: no image has an object that is not difficult")
-    return usable
 
 
 def _is_portrait(records: Sequence[ImageRecord]) -> tf.Tensor:

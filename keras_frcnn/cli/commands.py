@@ -18,6 +18,7 @@ from keras_frcnn.data.load import training_split
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
+from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing, write_json
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.pictures import draw as pictures
@@ -59,6 +60,7 @@ def train(args) -> None:
     dataset = _load_dataset(settings.data, split, args.data_dir, names)
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
+    _say_what_is_left_out(dataset)
     check_run(run, settings, args.resume)
     print(resolved.report())
     model = fit(
@@ -202,6 +204,7 @@ def ablate(args) -> None:
     dataset = _load_dataset(settings.data, settings.split, args.data_dir)
     settings = completed(settings, dataset)
     test_set = _load_dataset(test_data, test_split, args.data_dir, settings.class_names)
+    _say_what_is_left_out(dataset)
     plan(ablation, out, settings)  # before the search for proposals, which takes a while
     print(resolved.report())
     run_ablation(
@@ -234,8 +237,8 @@ def _draw_and_list(args, find, class_names) -> None:
             taken.add(target.resolve())
             with replacing(target) as partial:
                 pictures.draw_detections(image, shown, names).save(partial)
-            listed[name] = found.to_json(names)
-            print(f"{name}: {len(shown)} objects, drawn in {target}")
+            listed[printable(name)] = found.to_json(names)
+            print(f"{printable(name)}: {len(shown)} objects, drawn in {printable(str(target))}")
     finally:  # also what was found before an image that cannot be read
         write_json(out / "detections.json", listed)
 
@@ -243,8 +246,19 @@ def _draw_and_list(args, find, class_names) -> None:
 def _load_dataset(spec, split, data_dir, class_names=None) -> Dataset:
     dataset = data.load(spec, split or None, class_names, data_dir)
     for line in dataset.warnings:
-        print(f"skipped: {line}", file=sys.stderr)
+        print(f"warning: {line}", file=sys.stderr)
     return dataset
+
+
+def _say_what_is_left_out(dataset: Dataset) -> None:
+    """Say how many images the training leaves out, before the search for proposals."""
+    count = len(dataset.images)
+    if left_out := count - len(dataset.trainable()):
+        print(
+            f"{dataset.name}: {left_out} of {count} images have no object to train on (none, or "
+            "difficult ones only) and are not trained on",
+            file=sys.stderr,
+        )
 
 
 def _classes(args) -> tuple[str, ...] | None:

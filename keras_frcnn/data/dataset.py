@@ -35,7 +35,18 @@ class Dataset:
     name: str  # what was asked for, such as "voc/2007:trainval"
     class_names: tuple[str, ...]  # label k (1..K) is class_names[k - 1]; 0 is background
     images: tuple[ImageRecord, ...]
-    warnings: tuple[str, ...] = ()  # objects that were skipped, one line each, naming the file
+    warnings: tuple[str, ...] = ()  # what was skipped or is doubtful, a line each, naming the file
+
+    def trainable(self) -> list[int]:
+        """Places of the images that have an object to train on, one that is not difficult.
+
+        Raises:
+            InputError: no image has.
+        """
+        places = [i for i, record in enumerate(self.images) if not record.is_difficult.all()]
+        if not places:
+            raise InputError(f"{self.name}: no image has an object that is not difficult")
+        return places
 
 
 @dataclass(frozen=True, eq=False)

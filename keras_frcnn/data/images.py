@@ -128,7 +128,9 @@ def _open(path):
                     png.check_size(image.width, image.height)
                 yield image
     except FileNotFoundError:
-        what = "the link leads to no file" if os.path.islink(path) else "there is no such image file"
+        what = (
+            "the link leads to no file" if os.path.islink(path) else "there is no such image file"
+        )
         raise InputError(f"{path}: {what}") from None
     except InputError:
         raise

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.voc import VocFolder
-from keras_frcnn.errors import InputError
+from keras_frcnn.data.voc_files import is_folder
+from keras_frcnn.errors import InputError, shown
+from keras_frcnn.file_names import printable
 
 SHAPES = "shapes"
 TFDS_NAMES = ("voc/2007", "voc/2012")
@@ -50,7 +52,12 @@ def load(
         InputError: nothing of that name; an unknown or empty split; unusable files, named with
             the object at fault; an object whose class is not among `class_names`.
     """
-    parts = parse(os.fspath(spec), split)
+    spec = os.fspath(spec)
+    if any("\ud800" <= c <= "\udfff" for c in spec):
+        raise InputError(
+            f"{printable(spec)}: its name is not UTF-8 and cannot be kept with a run; rename it"
+        )
+    parts = parse(spec, split)
     folders = {part.source: open_source(part.source, data_dir) for part in parts}
     if class_names is None:
         found = {name for folder in folders.values() for name in folder.class_names()}
@@ -106,7 +113,7 @@ def training_split(
 def parse(spec: str, split: str | None = None) -> list[Part]:
     """Takes a data set specification apart; `split` is for the parts that name none."""
     default = split.split("+") if split else [None]
-    if Path(spec).is_dir():  # whatever characters its name has
+    if is_folder(spec):  # whatever characters its name has
         return [Part(spec, name) for name in default]
     parts: list[Part] = []
     for term in spec.split("+"):
@@ -132,10 +139,10 @@ def open_source(source: str, data_dir: str | os.PathLike | None = None) -> VocFo
         from keras_frcnn.data.shapes import generate
 
         return VocFolder(generate())
-    if Path(source).is_dir():
+    if is_folder(source):
         return VocFolder(source)
     raise InputError(
-        f"{source!r} is no data set; give {', '.join(TFDS_NAMES)} (TensorFlow Datasets), "
+        f"{shown(source)} is no data set; give {', '.join(TFDS_NAMES)} (TensorFlow Datasets), "
         f"{SHAPES} (generated) or an existing folder in VOC format"
     )
 
@@ -163,14 +170,14 @@ def _position(text: str | None, count: int) -> int | None:
 
 
 def _exists(term: str) -> bool:
-    return term in TFDS_NAMES or term == SHAPES or Path(term).is_dir()
+    return term in TFDS_NAMES or term == SHAPES or is_folder(term)
 
 
 def _with_unique_filenames(records: list[ImageRecord]) -> tuple[ImageRecord, ...]:
     """Puts the folder's name before the file names where a union has one of them twice."""
     if len({record.filename for record in records}) < len(records):
         records = [
-            replace(record, filename=f"{Path(record.path).parents[1].name}/{record.filename}")
+            replace(record, filename=f"{_data_set_of(record).name}/{record.filename}")
             for record in records
         ]
     seen: dict[str, str] = {}
@@ -181,3 +188,8 @@ def _with_unique_filenames(records: list[ImageRecord]) -> tuple[ImageRecord, ...
                 "rename one of the folders"
             )
     return tuple(records)
+
+
+def _data_set_of(record: ImageRecord) -> Path:
+    """The folder above JPEGImages, in which the file name may be a path."""
+    return Path(record.path).parents[1 + record.filename.count("/")]

@@ -4,7 +4,7 @@ M is the number of annotated objects of an image.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 

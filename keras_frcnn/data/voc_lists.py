@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.voc_files import Files, folder_called, is_folder, is_system_file
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, shown
 
 _SIGNS = {"1": True, "+1": True, "0": True, "-1": False}
 
@@ -76,7 +76,7 @@ class VocLists:
                 try:
                     lines.append(_line(text, find))
                 except InputError as error:
-                    message = f"{path}: line {number}, {_short(text)}: {error}"
+                    message = f"{path}: line {number}, {shown(text)}: {error}"
                     faults.add("lines", f"line {number}", message)
         faults.check()
         return lines
@@ -94,7 +94,7 @@ def _line(text: str, find: Callable[[str], str | None]) -> Line:
         return Line(text, False)
     if find(columns[1]) != known:
         raise InputError(
-            f"{_short(columns[1])} is no annotation of that image; expected is the name of an "
+            f"{shown(columns[1])} is no annotation of that image; expected is the name of an "
             "image, with nothing behind it or with 1, 0 or -1 in the list of a class"
         )
     return Line(known, True)
@@ -110,7 +110,3 @@ def _text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read as a list of images ({reason})") from error
     # What is not UTF-8 may still be the name of a file, as the system gives it.
     return content.decode("utf-8-sig", "surrogateescape")
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -69,7 +69,9 @@ def check_sizes(files: Sequence[Annotated]) -> None:
         return
     first, swapped = wrong[0], sum(file.size == file.upright[::-1] for file in wrong)
     annotated, actual = ("{:g} x {:g}".format(*s) for s in (first.size, first.upright))
-    text = f"{first.xml}: was made for an image of {annotated} pixels, but {first.image} has {actual}"
+    text = (
+        f"{first.xml}: was made for an image of {annotated} pixels, but {first.image} has {actual}"
+    )
     if len(wrong) > 1:
         text += f"; {len(wrong)} of {len(files)} images have another size than annotated"
     if swapped:

@@ -8,6 +8,7 @@ the devkit's without further ado.
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.file_names import file_names
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.numpy_boxes import pairwise_iou
 
@@ -183,8 +185,9 @@ def write_voc_results(
 ) -> None:
     """Write the devkit's result files, `comp3_det_test_<class>.txt`, one for each class.
 
-    Rows `image_id score xmin ymin xmax ymax`: the filename without extension, pixels counted
-    from 1. Every file appears when it is complete.
+    Rows `image_id score xmin ymin xmax ymax`: the filename without extension (with it where
+    images differ in it alone), pixels counted from 1. Of a class name that cannot be part of a
+    file name the characters at fault become `_`. Every file appears when it is complete.
 
     Raises:
         InputError: as `evaluate`, or `directory` cannot be written.
@@ -192,15 +195,24 @@ def write_voc_results(
     _check(detections, dataset)
     directory = Path(directory)
     make_folder(directory)
-    for k, class_name in enumerate(dataset.class_names, start=1):
-        target = directory / f"comp3_det_test_{class_name.replace('/', '_')}.txt"
+    image_ids = _image_ids(dataset)
+    for k, class_name in enumerate(file_names(dataset.class_names), start=1):
+        target = directory / f"comp3_det_test_{class_name}.txt"
         with (
             replacing(target) as partial,
             partial.open("w", encoding="utf-8", newline="\n") as file,
         ):
-            for record, found in zip(dataset.images, detections, strict=True):
-                image_id = os.path.splitext(record.filename)[0]
+            for image_id, found in zip(image_ids, detections, strict=True):
                 of_class = found.classes == k
                 boxes = found.boxes[of_class] + np.float32([1, 1, 0, 0])
                 for box, score in zip(boxes, found.scores[of_class], strict=True):
                     file.write(f"{image_id} {score:.6f} {' '.join(f'{x:.2f}' for x in box)}\n")
+
+
+def _image_ids(dataset: Dataset) -> list[str]:
+    names = [record.filename for record in dataset.images]
+    stems = [os.path.splitext(name)[0] for name in names]
+    if len(set(stems)) == len(stems):
+        return stems
+    counts = Counter(stems)
+    return [s if counts[s] == 1 else name for s, name in zip(stems, names, strict=True)]

@@ -58,7 +58,17 @@ def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
             f"{path}: has no proposals for {missing[0]}{more}; "
             f"it needs all images of {dataset.name}"
         )
-    return [_checked(stored[_key(r, stored)], r, path) for r in dataset.images]
+    keys = [_key(record, stored) for record in dataset.images]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(
+            f"{path}: several images of {dataset.name} are called {twice!r} but for their "
+            "extension; store their proposals with it"
+        )
+    return [
+        _checked(stored[key], record, path)
+        for key, record in zip(keys, dataset.images, strict=True)
+    ]
 
 
 def save_proposals(path: str | Path, dataset: Dataset, proposals: Sequence[np.ndarray]) -> None:

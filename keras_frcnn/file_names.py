@@ -22,9 +22,9 @@ def printable(name: str) -> str:
 def file_names(names: Iterable[str]) -> list[str]:
     """File names, or parts of them, for names that may hold anything; different ones for each.
 
-    Separators, wildcards and characters that control or only format become `_`; also of long names a beginning is
-    left. Where two would be the same, also on disks that do not know upper from lower case, the
-    later ones get a number.
+    Separators, wildcards and characters that control or only format become `_`; of long names a
+    beginning is left. Where two would be the same, also on disks that do not know upper from lower
+    case, the later ones get a number.
     """
     found: list[str] = []
     taken: set[str] = set()

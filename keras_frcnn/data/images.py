@@ -128,9 +128,8 @@ def _open(path):
                     png.check_size(image.width, image.height)
                 yield image
     except FileNotFoundError:
-        what = (
-            "the link leads to no file" if os.path.islink(path) else "there is no such image file"
-        )
+        is_link = os.path.islink(path)
+        what = "is a link to a file that is missing" if is_link else "there is no such image file"
         raise InputError(f"{path}: {what}") from None
     except InputError:
         raise

@@ -263,7 +263,7 @@ def _find_root(folder: Path) -> Path:
     for base in (folder, folder / "VOCdevkit"):
         if is_folder(folder_called(base, "Annotations")):
             return base
-        years = sorted(p for p in base.glob("VOC*") if is_folder(p / "Annotations"))
+        years = sorted(p for p in base.glob("VOC*") if is_folder(folder_called(p, "Annotations")))
         if len(years) > 1:
             choice = ", ".join(str(year) for year in years)
             raise InputError(f"{folder}: holds several data sets; give one of {choice}")

@@ -69,19 +69,18 @@ def check_sizes(files: Sequence[Annotated]) -> None:
         return
     first, swapped = wrong[0], sum(file.size == file.upright[::-1] for file in wrong)
     annotated, actual = ("{:g} x {:g}".format(*s) for s in (first.size, first.upright))
-    text = (
-        f"{first.xml}: was made for an image of {annotated} pixels, but {first.image} has {actual}"
-    )
+    text = f"{first.xml}: was made for an image of {annotated} pixels, "
+    text += f"but {first.image} has {actual}"
     if len(wrong) > 1:
         text += f"; {len(wrong)} of {len(files)} images have another size than annotated"
+    remedy = "correct <size>, or remove it, if the boxes are right"
     if swapped:
-        which = "all of them" if swapped == len(wrong) > 1 else f"{swapped} of them"
-        text += f"; width and height are exchanged{f' in {which}' if len(wrong) > 1 else ''}"
-        raise InputError(f"{text}: correct <size>, or remove it if the boxes are right")
-    raise InputError(
-        f"{text}; annotate anew or restore the images, or correct or remove <size> if the boxes "
-        "are right"
-    )
+        which = "all" if swapped == len(wrong) else str(swapped)
+        text += "; width and height are exchanged"
+        text += f" in {which} of them" if len(wrong) > 1 else ""
+    if swapped < len(wrong):
+        remedy += "; else annotate anew or restore the image"
+    raise InputError(f"{text}: {remedy}")
 
 
 def turns(files: Sequence[Annotated]) -> bool | None:

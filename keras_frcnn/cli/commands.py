@@ -13,7 +13,7 @@ from keras_frcnn.ablations.ablation import plan, run_ablation
 from keras_frcnn.cli.resolve import resolve
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
-from keras_frcnn.data.images import open_image
+from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.data.load import training_split
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
@@ -118,7 +118,7 @@ def detect(args) -> None:
     search = search_of(_with_proposals(args, settings))
 
     def find(name):
-        image = open_image(name)
+        image = _opened(name, args.max_pixels)
         found = detector.detect(image, search(image))
         if len(found) == settings.max_detections:
             print(
@@ -144,7 +144,7 @@ def client(args) -> None:
     search = search_of(Settings(**asked))
 
     def find(name):
-        image = open_image(name)
+        image = _opened(name, args.max_pixels)
         found = server.detect(name, search(image))
         if names and found.classes.max(initial=0) > len(names):
             raise InputError(
@@ -241,6 +241,17 @@ def _draw_and_list(args, find, class_names) -> None:
             print(f"{printable(name)}: {len(shown)} objects, drawn in {printable(str(target))}")
     finally:  # also what was found before an image that cannot be read
         write_json(out / "detections.json", listed)
+
+
+def _opened(name: str, max_pixels: int) -> np.ndarray:
+    """An image file, unless it would take memory without measure."""
+    header = read_header(name)
+    if header.height * header.width > max_pixels:
+        raise InputError(
+            f"{name}: has {header.width} x {header.height} pixels; give --max-pixels to open more "
+            f"than {max_pixels:,}, or scale it down"
+        )
+    return open_image(name)
 
 
 def _load_dataset(spec, split, data_dir, class_names=None) -> Dataset:

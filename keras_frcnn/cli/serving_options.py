@@ -41,7 +41,19 @@ def add_client(sub: argparse.ArgumentParser) -> None:
         help="how often to ask again while the server cannot be reached or is too busy "
         "(%(default)s)",
     )
+    add_max_pixels(sub)
     add_settings(sub, ("search", "search_side"))
+
+
+def add_max_pixels(sub: argparse.ArgumentParser) -> None:
+    """Add the limit of the images that a command opens: a small file may hold a huge one."""
+    sub.add_argument(
+        "--max-pixels",
+        type=int,
+        default=50_000_000,
+        metavar="N",
+        help="largest image to open, height times width (50 million)",
+    )
 
 
 def add_serving(sub: argparse.ArgumentParser) -> None:

@@ -242,6 +242,18 @@ def test_detect_names_a_file_that_is_no_image(run, tmp_path, capsys):
     assert "notes.jpg" in error
 
 
+def test_an_image_too_large_is_refused_before_it_takes_memory(run, tmp_path, capsys):
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "white.png")
+    assert (tmp_path / "white.png").stat().st_size < 30_000
+    detect = ["detect", run, tmp_path / "white.png", "--out", tmp_path / "o"]
+    assert "12000 x 12000 pixels; give --max-pixels" in error_of(detect, capsys)
+    small = tmp_path / "small.png"
+    Image.new("RGB", (40, 30)).save(small)
+    arguments = ["detect", run, small, "--out", tmp_path / "o", "--max-pixels", "1199"]
+    assert "40 x 30 pixels" in error_of(arguments, capsys)
+    assert main([str(a) for a in [*arguments[:-1], "1200"]]) == 0
+
+
 def test_empty_split(voc_folder, capsys):
     error = error_of(["proposals", "--data", voc_folder, "--split", "empty"], capsys)
     assert "empty" in error

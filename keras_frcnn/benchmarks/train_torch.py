@@ -66,7 +66,7 @@ class FastRCNN(nn.Module):
     """VGG16 Fast R-CNN with the layers of `models.fast_rcnn.FastRCNN`, by the same names.
 
     Call it with `images` [N, 3, H, W] and `rois` [N, R, 4]; it returns logits [N, R, K + 1] and
-    deltas [N, R, K, 4], both float32. `bbox_mean` and `bbox_std` are 0 and 1.
+    deltas [N, R, K, 4], both float32. The targets' mean and deviation are 0 and 1.
     """
 
     def __init__(self, num_classes: int, dropout: float = 0.5):

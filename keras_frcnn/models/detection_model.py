@@ -32,7 +32,7 @@ class DetectionModel(keras.Model):
     Keras's `clone_model` makes one that knows nothing; `copy_description` tells it.
     """
 
-    # `*args` and `**kwargs`: what tells Keras, from 3.6 on, that the class is a functional model.
+    # `*args` and `**kwargs`: what tells Keras that the class is a functional model.
     def __init__(
         self,
         *args,
@@ -109,16 +109,6 @@ class DetectionModel(keras.Model):
             jit_compile=jit_compile,
             **kwargs,
         )
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "DetectionModel":
-        """The inverse of `get_config`."""
-        known = {field: config[field] for field in _FIELDS}
-        # Keras gives what else there is to the constructor, but only from 3.7 on.
-        config = {key: value for key, value in config.items() if key not in _FIELDS}
-        model = super().from_config(config, custom_objects)
-        model._set(**known)
-        return model
 
     def compile_from_config(self, config: dict) -> None:
         """Compile as the model in a `.keras` file was; Keras leaves it to a class with its own."""

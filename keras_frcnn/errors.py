@@ -17,7 +17,11 @@ class InputError(ValueError):
 
 def shown(value) -> str:
     """A value in a message: as Python writes it, cut where it is long."""
-    text = repr(value)
+    return cut(repr(value))
+
+
+def cut(text: str) -> str:
+    """A name in a message, cut where it is long."""
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, cut
 
 _NAMED = 3  # more of a kind that are named beside the first
 
@@ -31,6 +31,6 @@ class Faults:
         for kind, found in self._found.items():
             text = found[0][1]
             if more := [name for name, _ in found[1:]]:
-                names = ", ".join(more[:_NAMED]) + (", ..." if len(more) > _NAMED else "")
+                names = ", ".join(map(cut, more[:_NAMED])) + (", ..." if len(more) > _NAMED else "")
                 text += f"; the same with {len(more)} more {kind} ({names})"
             raise InputError(text)

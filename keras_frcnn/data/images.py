@@ -158,7 +158,10 @@ def _orientation(image):
     # them counts there.
     if image.format == "PNG" and "exif" not in image.info:
         return 1
-    orientation = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION_TAG, 1)
+    except Exception:  # whatever Pillow raises on EXIF data that are none
+        return 1
     return orientation if orientation in range(1, 9) else 1
 
 

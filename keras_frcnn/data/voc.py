@@ -5,6 +5,7 @@ M is the number of annotated objects of an image.
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from keras_frcnn.data.voc_files import folder_called, is_folder
 from keras_frcnn.data.voc_lists import VocLists
 from keras_frcnn.data.voc_names import VocNames
 from keras_frcnn.data.voc_orientation import Annotated
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, cut
 from keras_frcnn.file_names import printable
 
 VOC_CLASSES = (
@@ -143,10 +144,10 @@ class VocFolder:
             height, width = width, height
         boxes, labels, difficult = [], [], []
         for number, (class_name, bndbox, is_difficult) in enumerate(annotation.objects, start=1):
-            where = f"{file.xml}: object {number} ({class_name})"
+            where = f"{file.xml}: object {number} ({cut(class_name)})"
             if class_name not in label_of:
                 known = ", ".join(label_of)
-                raise InputError(f"{where}: is of none of the known classes: {known}")
+                raise InputError(f"{where}: is of none of the known classes: {cut(known)}")
             xmin, ymin, xmax, ymax = bndbox
             box = (max(xmin - 1, 0), max(ymin - 1, 0), min(xmax, width), min(ymax, height))
             text = "({:g}, {:g}, {:g}, {:g})".format(*bndbox)
@@ -184,8 +185,8 @@ class VocFolder:
             for file in filter(None, (path, xml)):
                 if (other := seen.setdefault(file, image_id)) != image_id:
                     raise InputError(
-                        f"{self.root}: {other} and {image_id} are both of {file}; take one of "
-                        "them away, or name images and annotations alike"
+                        f"{self.root}: {cut(other)} and {cut(image_id)} are both of {file}; "
+                        "take one of them away, or name images and annotations alike"
                     )
             image = os.path.join(folder, path)
             with faults.of("unreadable images", path):
@@ -219,7 +220,7 @@ class VocFolder:
             image_id if os.path.splitext(image_id)[1] else f"{image_id}.jpg"
         )
         where = self._xml(image_id) if self._annotation(image_id) else self._lists.folder
-        text = f"{self._names.images.folder / name}: the image is missing ({by} {where})"
+        text = f"{self._names.images.folder / cut(name)}: the image is missing ({by} {where})"
         if example := next(iter(self._names.images.paths.values()), None):
             return f"{text}; images there are called like {example[0]}"
         return f"{text}; there are no images in that folder"
@@ -244,7 +245,10 @@ class VocFolder:
     @property
     def _choice(self) -> str:
         """What can be asked for instead of a split that cannot be had."""
-        usable = [split for split in self.splits if self._listed(split)]
+        usable = []
+        for split in self.splits:
+            with suppress(InputError):  # about that list, while another one is asked for
+                usable += [split] if self._listed(split) else []
         if not usable:
             return "no split has images: write one image id a line, or give no split to take all"
         return f"the splits with images are {', '.join(usable)}"

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
 
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, cut, shown
 
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
 # Python's, but of no text file; decoding some of them takes time that grows with the square.
@@ -42,7 +42,7 @@ def read_annotation(path: Path) -> VocAnnotation:
     """
     root = _parse(path)
     if root.tag != "annotation":
-        raise InputError(f"{path}: is no VOC annotation: its root is <{root.tag}>")
+        raise InputError(f"{path}: is no VOC annotation: its root is <{cut(root.tag)}>")
     filename = (root.findtext("filename") or "").strip().replace("\\", "/")
     return VocAnnotation(
         filename=filename or None,
@@ -118,7 +118,7 @@ def _read_size(root: Element, path: Path) -> tuple[float, float] | None:
     try:
         width, height = (float(text or 0) for text in texts)
     except ValueError:
-        raise InputError(f"{path}: <size> is {' x '.join(texts)}, not two numbers") from None
+        raise InputError(f"{path}: <size> is {cut(' x '.join(texts))}, not two numbers") from None
     return (width, height) if width and height else None  # 0 x 0 is common and means unknown
 
 
@@ -129,14 +129,16 @@ def _read_object(element: Element, where: str) -> VocObject:
     for tag in ("xmin", "ymin", "xmax", "ymax"):
         text = element.findtext(f"bndbox/{tag}")
         if text is None:
-            raise InputError(f"{where} ({class_name}): has no <bndbox> with <{tag}>")
+            raise InputError(f"{where} ({cut(class_name)}): has no <bndbox> with <{tag}>")
         try:
             bndbox.append(float(text))
         except ValueError:
             bndbox.append(math.nan)
         if not math.isfinite(bndbox[-1]):
-            raise InputError(f"{where} ({class_name}): <{tag}> is {text!r}, not a number")
+            raise InputError(f"{where} ({cut(class_name)}): <{tag}> is {shown(text)}, not a number")
     difficult = (element.findtext("difficult") or "").strip() or "0"
     if not re.fullmatch("[01]", difficult):
-        raise InputError(f"{where} ({class_name}): <difficult> is {difficult!r}, not 0 or 1")
+        raise InputError(
+            f"{where} ({cut(class_name)}): <difficult> is {shown(difficult)}, not 0 or 1"
+        )
     return VocObject(class_name, tuple(bndbox), difficult == "1")

@@ -74,7 +74,7 @@ def test_nothing_of_another_file_is_read(tmp_path):
     [
         (np.array([1, np.nan, 0, 0], np.float32), "not finite"),
         (np.array([1, np.inf, 0, 0], np.float32), "not finite"),
-        (np.array([1, 2, 3, 4]), "holds int64"),
+        (np.ones(4, bool), "holds bool"),
         (np.array([b"a"] * 4), "not numbers"),
     ],
 )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from keras_frcnn.data import png
 from keras_frcnn.errors import InputError
@@ -172,8 +172,12 @@ def _rgb(image, path):
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise InputError(f"{path}: has 32-bit samples of unknown range; save it with 8 or 16 bits")
-    if image.mode == "CMYK" and "adobe" not in image.info:
-        # Adobe writes inverted inks and marks such files; Pillow takes all files for these.
-        image = ImageChops.invert(image)
+    if image.mode == "CMYK":
+        light = 255 - np.asarray(image).astype(np.uint16)  # that the inks leave
+        if image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+            # Adobe writes inverted inks and marks such files; Pillow takes all JPEGs for these.
+            light = 255 - light
+        # Rounded as in TensorFlow, which Pillow's conversion is not.
+        return (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
     image.info.pop("transparency", None)  # alpha is dropped in every mode
     return np.array(image.convert("RGB"))

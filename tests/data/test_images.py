@@ -115,6 +115,17 @@ def test_cmyk_jpeg(tmp_path, optimize):
     assert np.abs(decode(tmp_path / "a.jpg").astype(int) - image).max() <= JPEG_TOLERANCE
 
 
+def test_inks_are_mixed_as_tensorflow_rounds(tmp_path):
+    inks = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.kron(inks, np.ones((8, 8, 1), np.uint8)), "CMYK").save(path, quality=100)
+    np.testing.assert_array_equal(read_image(path), decode(path))
+    Image.fromarray(inks, "CMYK").save(tmp_path / "a.tif")
+    light = 255 - inks.astype(int)
+    expected = light[..., :3] * light[..., 3:] // 255
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif"), expected)
+
+
 def test_cmyk_jpeg_without_adobe_marker_holds_inks_as_they_are(tmp_path):
     path = tmp_path / "a.jpg"
     ImageChops.invert(photograph().convert("CMYK")).save(path, quality=98, subsampling=0)
@@ -200,3 +211,35 @@ def test_32_bit_samples_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(InputError, match=r"a\.tiff.*32-bit"):
         open_image(tmp_path / "a.tiff")
+
+
+def test_broken_links_folders_and_long_names_are_named(tmp_path):
+    (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+    for name, said in (
+        ("link.jpg", "is a link to a file that is missing"),
+        (".", r"cannot be read \(Is a directory\)"),
+        ("x" * 300, r"cannot be read \(File name too long\)"),
+        ("a\0b", "null"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_header(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [(20_000, 20_000), (16_384, 10_923)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_images_too_large_say_so_with_the_limit(tmp_path, size):
+    """The second has a pixel more in its width than the limit allows."""
+    header = struct.pack(">IIBBBBB", *size, 1, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    path = tmp_path / "large.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
+    for read in (read_header, read_image, open_image):
+        with pytest.raises(InputError, match=r"large\.png: .*too large, .*178,956,970 pixels"):
+            read(path)
+
+
+def test_exif_data_that_pillow_stumbles_over_count_as_none(tmp_path):
+    exif = b"garbage"
+    photograph().save(tmp_path / "a.png", exif=exif)
+    assert read_header(tmp_path / "a.png").orientation == 1
+    assert open_image(tmp_path / "a.png").shape == (60, 80, 3)

@@ -16,7 +16,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-# For their registration: a checkpoint names these classes.
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 

@@ -12,6 +12,8 @@ from keras_frcnn.data.images import EXIF_ORIENTATION_TAG
 # The standard wants EXIF first. The limit keeps a file of millions of segments from taking long.
 MAX_SEGMENTS = 64
 
+IN_JPEG, IN_PNG = b"Exif\0\0", b"eXIf"  # before the note in either format
+
 SHORT = 3  # the TIFF type of 16 bits
 
 
@@ -21,11 +23,21 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
     Args:
         encoded: string scalar, the bytes of a JPEG or PNG file.
     """
-    data = _Bytes(encoded)
-    is_jpeg = data.number(0, 2) == 0xFFD8
-    tiff = tf.cond(is_jpeg, lambda: _tiff_in_jpeg(data), lambda: _tiff_in_png(data))
-    found = tf.cond(tiff > 0, lambda: _tag(data, tiff), lambda: tf.constant(1, tf.int64))
-    return tf.where((found >= 1) & (found <= 8), found, 1)
+
+    def look_up():
+        data = _Bytes(encoded)
+        is_jpeg = data.number(0, 2) == 0xFFD8
+        tiff = tf.cond(is_jpeg, lambda: _tiff_in_jpeg(data), lambda: _tiff_in_png(data))
+        found = tf.cond(tiff > 0, lambda: _tag(data, tiff), lambda: tf.constant(1, tf.int64))
+        return tf.where((found >= 1) & (found <= 8), found, 1)
+
+    # Walking through the file takes as long as decoding a small one, and few need it.
+    may_have = _holds(encoded, IN_JPEG) | _holds(encoded, IN_PNG)
+    return tf.cond(may_have, look_up, lambda: tf.constant(1, tf.int64))
+
+
+def _holds(encoded, part):
+    return tf.size(tf.strings.split(encoded, part, maxsplit=1)) > 1
 
 
 class _Bytes:
@@ -51,7 +63,7 @@ def _tiff_in_jpeg(data):
 
     def is_exif(position):
         marker = data.number(position, 2) == 0xFFE1
-        return marker & (data.number(position + 4, 6) == int.from_bytes(b"Exif\0\0", "big"))
+        return marker & (data.number(position + 4, 6) == int.from_bytes(IN_JPEG, "big"))
 
     def goes_on(position):
         marker = data.number(position, 2)
@@ -74,7 +86,7 @@ def _tiff_in_png(data):
     def kind(position):
         return data.number(position + 4, 4)
 
-    exif, pixels = (int.from_bytes(name, "big") for name in (b"eXIf", b"IDAT"))
+    exif, pixels = (int.from_bytes(name, "big") for name in (IN_PNG, b"IDAT"))
 
     def goes_on(position):
         return (kind(position) != exif) & (kind(position) != pixels) & (position < data.size)

@@ -26,7 +26,7 @@ from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
 from keras_frcnn.export.frozen import TracedDetector
-from keras_frcnn.export.inputs import MAX_PIXELS
+from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures
 from keras_frcnn.export.svd import compress
@@ -58,6 +58,7 @@ def export_saved_model(
     precision: str = "float32",
     svd: Mapping | None = None,
     max_pixels: int = MAX_PIXELS,
+    max_proposals: int = MAX_PROPOSALS,
     settings: Mapping | None = None,
 ) -> Path:
     """Write `to/<version>/`, whole or not at all.
@@ -73,6 +74,7 @@ def export_saved_model(
         precision: "float32", or "bfloat16" for processors that multiply it.
         svd: arguments of `svd.compress`, such as `{"ranks": {"fc6": 1024, "fc7": 256}}`.
         max_pixels: the largest image, height times width, that `image_bytes` may hold.
+        max_proposals: how many may run at once: of an image of `image_bytes`, of all `images`.
         settings: of the run, to be noted in `model.json`.
 
     Returns:
@@ -84,7 +86,7 @@ def export_saved_model(
     """
     to = Path(to)
     class_names = detector.class_names if class_names is None else class_names
-    _check(class_names, detector, version, overwrite, ops, precision, max_pixels)
+    _check(class_names, detector, version, overwrite, ops, precision, max_pixels, max_proposals)
     version = next_version(to) if version is None else version
     model = detector.model if svd is None else compress(detector.model, **svd)
     model = with_precision(model, precision)
@@ -94,7 +96,7 @@ def export_saved_model(
         traced = TracedDetector(detector, model)
         functions = {
             name: function.get_concrete_function()
-            for name, function in signatures(traced, max_pixels).items()
+            for name, function in signatures(traced, max_pixels, max_proposals).items()
         }
     module = tf.Module()
     module.variables_of_network = traced.variables
@@ -116,6 +118,7 @@ def export_saved_model(
                 "precision": precision,
                 "svd": _ranks(detector.model, model),
                 "max_pixels": max_pixels,
+                "max_proposals": max_proposals,
             },
             "training": settings,
             "versions": {
@@ -160,7 +163,7 @@ def check_portable(folder: str | os.PathLike) -> None:
         raise RuntimeError(f"the graph is not portable: it needs the ops {', '.join(needed)}")
 
 
-def _check(class_names, detector, version, overwrite, ops, precision, max_pixels):
+def _check(class_names, detector, version, overwrite, ops, precision, max_pixels, max_proposals):
     if isinstance(detector, MultiScaleDetector):
         raise InputError(
             "detector: a SavedModel has one scale, a MultiScaleDetector has several; export a "
@@ -179,8 +182,9 @@ def _check(class_names, detector, version, overwrite, ops, precision, max_pixels
         raise InputError("ops: the custom op cannot be built here; export with portable ops")
     if precision not in ("float32", "bfloat16"):
         raise InputError(f"precision: {precision!r} is not float32 or bfloat16")
-    if max_pixels < 1:
-        raise InputError(f"max_pixels: must be positive, not {max_pixels}")
+    for name, value in (("max_pixels", max_pixels), ("max_proposals", max_proposals)):
+        if value < 1:
+            raise InputError(f"{name}: must be positive, not {value}")
 
 
 def _ranks(original, model):

@@ -41,17 +41,18 @@ IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
 PROPOSALS = tf.TensorSpec([None, None, 4], tf.float32, "proposals")
 
 
-def signatures(detector: Detector, max_pixels: int) -> dict[str, Callable]:
+def signatures(detector: Detector, max_pixels: int, max_proposals: int) -> dict[str, Callable]:
     """The functions of the three signatures, by name; traced when they are saved.
 
     Args:
         detector: what they run.
         max_pixels: the largest image that `image_bytes` may hold, height times width.
+        max_proposals: how many may run at once, see `inputs`.
     """
 
     @tf.function(input_signature=[IMAGE_BYTES, PROPOSALS], autograph=False)
     def serving_default(image_bytes, proposals):
-        image_bytes, proposals = inputs.check_encoded(image_bytes, proposals)
+        image_bytes, proposals = inputs.check_encoded(image_bytes, proposals, max_proposals)
 
         def one_image(element):
             image = inputs.decode(element["image_bytes"], element["index"], max_pixels)
@@ -69,12 +70,12 @@ def signatures(detector: Detector, max_pixels: int) -> dict[str, Callable]:
 
     @tf.function(input_signature=[IMAGES, PROPOSALS], autograph=False)
     def detect_pixels(images, proposals):
-        images, proposals = inputs.check_pixels(images, proposals)
+        images, proposals = inputs.check_pixels(images, proposals, max_proposals)
         return _detections(detector, images, proposals)
 
     @tf.function(input_signature=[IMAGE_BYTES, PROPOSALS], autograph=False)
     def raw(image_bytes, proposals):
-        image_bytes, proposals = inputs.check_encoded(image_bytes, proposals)
+        image_bytes, proposals = inputs.check_encoded(image_bytes, proposals, max_proposals)
 
         def one_image(element):
             image = inputs.decode(element["image_bytes"], element["index"], max_pixels)

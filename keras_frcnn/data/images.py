@@ -92,21 +92,34 @@ def decode_image(encoded: "tf.Tensor", orientation: "tf.Tensor | int" = 1) -> "t
         encoded: string scalar, the bytes of the file.
         orientation: integer scalar, the EXIF orientation (1..8) to apply.
     """
+    return turn(decode_stored(encoded), orientation)
+
+
+def decode_stored(encoded: "tf.Tensor") -> "tf.Tensor":
+    """As `decode_image`, the pixels as they are stored."""
     import tensorflow as tf
 
     # The op reads PNG as well. Its default inverse DCT trades accuracy for time and would
     # differ from Pillow's by several grey levels.
-    image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def turn(image: "tf.Tensor", orientation: "tf.Tensor | int") -> "tf.Tensor":
+    """As `orient`, in TensorFlow ops only."""
+    import tensorflow as tf
+
+    def upright():
+        turned = tf.cond(
+            tf.reduce_any(tf.equal(orientation, TRANSPOSED)),
+            lambda: tf.transpose(image, [1, 0, 2]),
+            lambda: image,
+        )
+        return turned[:: step(FLIPPED_UP_DOWN), :: step(FLIPPED_LEFT_RIGHT)]
 
     def step(orientations):  # of a slice along an axis: -1 flips it
         return tf.where(tf.reduce_any(tf.equal(orientation, orientations)), -1, 1)
 
-    image = tf.cond(
-        tf.reduce_any(tf.equal(orientation, TRANSPOSED)),
-        lambda: tf.transpose(image, [1, 0, 2]),
-        lambda: image,
-    )
-    image = image[:: step(FLIPPED_UP_DOWN), :: step(FLIPPED_LEFT_RIGHT)]
+    image = tf.cond(tf.equal(orientation, 1), lambda: image, upright)
     return tf.ensure_shape(image, [None, None, 3])  # which unknown steps make it forget
 
 

@@ -147,7 +147,7 @@ def test_images_without_pixels(served):
 def test_wrong_ranks_reach_the_graph_of_a_server(images, proposals, complaint):
     """Python compares shapes before it calls the graph; a server's C++ does not."""
     check = tf.function(
-        inputs.check_pixels,
+        lambda images, proposals: inputs.check_pixels(images, proposals, 100),
         input_signature=[tf.TensorSpec(None, tf.uint8), tf.TensorSpec(None, tf.float32)],
         autograph=False,
     )

@@ -62,6 +62,12 @@ def test_box_scale_takes_corners_to_corners():
     np.testing.assert_allclose(np.array([0, 0, 500, 333]) * scale, [0, 0, 901, 600], rtol=1e-6)
 
 
+def test_batches_are_not_autotuned(rectangles):
+    # The end of a `fit` would wait for the tuning thread, which may sleep.
+    images = ImageSet(rectangles, random_proposals(rectangles))
+    assert training_dataset(images, MEANS, settings_of()).options().autotune.enabled is False
+
+
 def test_batches_have_the_documented_form(rectangles):
     for x, y in batches(rectangles, 3):
         n, h, w, _ = x["images"].shape

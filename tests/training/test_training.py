@@ -15,6 +15,7 @@ from keras_frcnn.settings import Settings
 from keras_frcnn.training.callbacks import StopOnNaN
 from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
+from tests.tiny import add_trunk, tiny_settings
 
 SETTINGS = Settings(
     "rectangles",
@@ -67,14 +68,14 @@ def test_run_directory_holds_what_the_commands_need(trained):
     )
 
 
-def test_loss_falls(dataset, tmp_path):
-    settings = replace(
-        SETTINGS, trunk="vgg_cnn_m_1024", fc_units=(64, 64), dropout=0.0, steps=200, decay_at=()
-    )
+def test_loss_falls(dataset, tmp_path, monkeypatch):
+    # To 0.55 of what it was; processors differ by far less than the 0.25 that is left.
+    add_trunk(monkeypatch)
+    settings = tiny_settings(fc_units=(64, 64), steps=300)
     train(tmp_path / "run", ImageSet(dataset, random_proposals(dataset)), settings)
-    header, first, last = (tmp_path / "run" / "log.csv").read_text().split()
+    header, first, _, last = (tmp_path / "run" / "log.csv").read_text().split()
     column = header.split(",").index("loss")
-    assert float(last.split(",")[column]) < 0.7 * float(first.split(",")[column])
+    assert float(last.split(",")[column]) < 0.8 * float(first.split(",")[column])
 
 
 def test_resumed_run_ends_where_an_uninterrupted_one_does(trained, dataset, tmp_path):

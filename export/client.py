@@ -7,6 +7,7 @@ is in `keras_frcnn.export.signatures`. TensorFlow is imported only for gRPC.
 import json
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,13 +17,19 @@ from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.client_rest import RestTransport
-from keras_frcnn.export.retries import with_retries
+from keras_frcnn.export.retries import reason, with_retries
 
 SIGNATURE = "serving_default"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 
-_REST = re.compile(r"https?://[^/]+(/.*)?/v1/models/[^/:]+(/versions/[0-9]+)?")
-_GRPC = re.compile(r"grpc://(?P<host>[^/]+)/(?P<model>[^/:]+)(/versions/(?P<version>[0-9]+))?")
+_REST = re.compile(
+    r"(?P<scheme>https?://)((?P<login>[^/@]*)@)?"
+    r"(?P<model>[^/@]+(/.*)?/v1/models/[^/:]+(/versions/[0-9]+)?)"
+)
+_GRPC = re.compile(r"grpc://(?P<host>[^/@]+)/(?P<model>[^/:]+)(/versions/(?P<version>[0-9]+))?")
+
+MAX_TIMEOUT = 86_400.0  # seconds, a day
+MAX_CLASSES = 100_000  # a larger number of a class is no class, and names are made up to it
 
 
 class Client:
@@ -31,6 +38,7 @@ class Client:
     Args:
         url: of the model: `http://host:8501/v1/models/NAME` for REST (or https), or
             `grpc://host:8500/NAME`; with `/versions/N` behind it for a certain version.
+            `http://user:password@host` is for a proxy in front of it; messages leave that out.
         timeout: seconds after which a request is given up.
         retries: how often to ask again while the server cannot be reached or is too busy.
 
@@ -39,22 +47,28 @@ class Client:
     """
 
     def __init__(self, url: str, timeout: float = 60.0, retries: int = 4):
-        if not timeout > 0:
-            raise InputError(f"timeout: must be more than 0 seconds, not {timeout}")
+        if not 0 < timeout <= MAX_TIMEOUT:
+            raise InputError(
+                f"timeout: must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds, not {timeout}"
+            )
         if retries < 0:
             raise InputError(f"retries: must not be negative, not {retries}")
-        self.url = url.rstrip("/")
         self._retries = retries
-        if _REST.fullmatch(self.url):
-            self._transport = RestTransport(self.url, timeout)
-        elif grpc := _GRPC.fullmatch(self.url):
+        url = url.rstrip("/")
+        if rest := _REST.fullmatch(url):
+            self.url = rest["scheme"] + rest["model"]
+            login = rest["login"] and urllib.parse.unquote(rest["login"])
+            self._transport = RestTransport(self.url, timeout, login)
+        elif grpc := _GRPC.fullmatch(url):
             from keras_frcnn.export.client_grpc import GrpcTransport
 
+            self.url = url
             version = grpc["version"] and int(grpc["version"])
             self._transport = GrpcTransport(grpc["host"], grpc["model"], version, timeout, self.url)
         else:
+            shown = reason(re.sub("//.*@", "//...@", url))
             raise InputError(
-                f"url: {url!r} is not like http://host:8501/v1/models/detector or "
+                f"url: {shown!r} is not like http://host:8501/v1/models/detector or "
                 "grpc://host:8500/detector"
             )
 
@@ -121,7 +135,7 @@ def training_settings(path: str) -> dict:
 def _described(path: str) -> dict:
     try:
         content = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     return content if isinstance(content, dict) else {}
 
@@ -131,7 +145,7 @@ def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detectio
     complaint = f"{url} answers, but not as an exported detector"
     try:
         boxes, scores, classes, count = (np.asarray(outputs[n], np.float32) for n in OUTPUTS)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{complaint}: it needs numbers called {', '.join(OUTPUTS)}") from error
     shapes = boxes.shape, scores.shape, classes.shape, count.shape
     d = scores.shape[-1] if scores.ndim else 0
@@ -141,8 +155,10 @@ def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detectio
         raise InputError(f"{complaint}: num_detections is {count[0]} of {d}")
     n = int(count[0])
     boxes, scores, classes = boxes[0, :n], scores[0, :n], classes[0, :n]
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all() and (classes >= 1).all()):
-        raise InputError(f"{complaint}: boxes and scores must be finite, classes from 1 on")
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise InputError(f"{complaint}: boxes and scores must be finite")
+    if not ((classes >= 1) & (classes <= MAX_CLASSES) & (classes == np.floor(classes))).all():
+        raise InputError(f"{complaint}: classes must be whole numbers from 1 to {MAX_CLASSES}")
     ymin, xmin, ymax, xmax = boxes.T
     pixels = np.stack([xmin * width, ymin * height, xmax * width, ymax * height], axis=1)
     return Detections(pixels, scores, classes)

@@ -1,5 +1,6 @@
 """Prediction requests over gRPC, by the messages of `tensorflow-serving-api`."""
 
+import math
 from collections.abc import Mapping
 
 import grpc
@@ -8,11 +9,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.export.retries import Unavailable, reason
+from keras_frcnn.export.retries import MAX_ANSWER, Unavailable, reason
 
 OPTIONS = (
-    # Answers about thousands of proposals are larger than gRPC's 4 MB.
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", MAX_ANSWER),
     # A channel tries to connect by itself, after up to two minutes. Each of our attempts should.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -53,7 +53,7 @@ class GrpcTransport:
         except grpc.RpcError as error:
             raise self._failure(error.code(), error.details()) from error
         try:
-            return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+            return {name: _to_array(value) for name, value in response.outputs.items()}
         except (TypeError, ValueError) as error:
             raise InputError(f"{self._url} answers what is no prediction") from error
 
@@ -71,6 +71,13 @@ class GrpcTransport:
         if code == grpc.StatusCode.INVALID_ARGUMENT:
             return InputError(f"{self._url} refuses the request: {message}")
         return InputError(f"{self._url} answers with gRPC status {code.name}: {message}")
+
+
+def _to_array(value):
+    # A single number may stand for a tensor of any size.
+    if math.prod(dim.size for dim in value.tensor_shape.dim) > MAX_ANSWER // 4:
+        raise ValueError("too large")
+    return tf.make_ndarray(value)
 
 
 def predict_request(

@@ -10,6 +10,10 @@ from keras_frcnn.errors import InputError
 Answer = TypeVar("Answer")
 
 FIRST_DELAY = 0.5  # seconds; doubled with every attempt
+LONGEST_DELAY = 64.0
+
+MAX_ANSWER = 32 << 20  # bytes; 100,000 detections take 18 MB as TensorFlow Serving prints them
+MAX_REASON = 500  # characters
 
 
 class Unavailable(Exception):
@@ -19,8 +23,8 @@ class Unavailable(Exception):
 def with_retries(ask: Callable[[], Answer], retries: int) -> Answer:
     """What `ask()` returns; after each `Unavailable` it is called again, `retries` times at most.
 
-    The delays grow from half a second, each time to twice as much, less a random part, so that
-    the clients of a server that comes back do not all ask in the same moment.
+    The delays grow from half a second, each time to twice as much, up to a minute, less a random
+    part, so that the clients of a server that comes back do not all ask in the same moment.
 
     Raises:
         InputError: the last attempt was `Unavailable` as well.
@@ -32,7 +36,8 @@ def with_retries(ask: Callable[[], Answer], retries: int) -> Answer:
             if attempt == retries:
                 times = f" (asked {attempt + 1} times)" if attempt else ""
                 raise InputError(f"{error}{times}") from error
-            time.sleep(FIRST_DELAY * 2**attempt * random.uniform(0.5, 1))
+            delay = min(FIRST_DELAY * 2.0 ** min(attempt, 16), LONGEST_DELAY)
+            time.sleep(delay * random.uniform(0.5, 1))
 
 
 def reason(message: str) -> str:
@@ -41,6 +46,8 @@ def reason(message: str) -> str:
     `inputs.py` writes it into an assertion of the graph; below it stand names of nodes.
     """
     line = (message.strip().splitlines() or ["no reason given"])[0]
+    line = "".join(c if c.isprintable() else " " for c in line)
     start, end = "assertion failed: [", "]"
     is_assertion = line.startswith(start) and line.endswith(end)
-    return line[len(start) : -len(end)] if is_assertion else line
+    line = line[len(start) : -len(end)] if is_assertion else line
+    return line if len(line) <= MAX_REASON else f"{line[:MAX_REASON]}..."

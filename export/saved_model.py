@@ -8,7 +8,6 @@ Serving.
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +29,8 @@ from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures
 from keras_frcnn.export.svd import compress
-from keras_frcnn.export.versions import new_version, next_version
+from keras_frcnn.export.versions import check_version, publish, unpublished
+from keras_frcnn.files import write_json
 
 OP_NAMESPACE = "KerasFrcnn"  # of the ops in custom_ops
 
@@ -68,7 +68,7 @@ def export_saved_model(
         to: the folder of the model's versions, made where it does not exist.
         class_names: of classes 1..K; those the detector knows by default.
         version: a positive number; the next one that is free by default.
-        overwrite: replace `version` if it exists (see `versions.new_version`).
+        overwrite: replace `version` if it exists (see `versions.publish`).
         ops: "portable": TensorFlow's built-in ops only; "custom": RoI pooling by the op of
             `custom_ops`, which the server must have loaded.
         precision: "float32", or "bfloat16" for processors that multiply it.
@@ -87,7 +87,7 @@ def export_saved_model(
     to = Path(to)
     class_names = detector.class_names if class_names is None else class_names
     _check(class_names, detector, version, overwrite, ops, precision, max_pixels, max_proposals)
-    version = next_version(to) if version is None else version
+    check_version(to, version, overwrite)
     model = detector.model if svd is None else compress(detector.model, **svd)
     model = with_precision(model, precision)
     with contextlib.ExitStack() as context:
@@ -104,34 +104,36 @@ def export_saved_model(
         namespace_whitelist=[OP_NAMESPACE],
         experimental_custom_gradients=False,  # a server does not train
     )
-    with new_version(to, version, overwrite) as partial:
-        tf.saved_model.save(module, str(partial), signatures=functions, options=options)
+    content = {
+        "class_names": list(class_names),
+        "detector": {name: getattr(detector, name) for name in DETECTOR_SETTINGS},
+        "export": {
+            "ops": ops,
+            "precision": precision,
+            "svd": _ranks(detector.model, model),
+            "max_pixels": max_pixels,
+            "max_proposals": max_proposals,
+        },
+        "training": settings,
+        "versions": {
+            "keras_frcnn": keras_frcnn.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "weights_sha256": fingerprint(detector.model),
+    }
+    with unpublished(to) as folder:
+        try:
+            tf.saved_model.save(module, str(folder), signatures=functions, options=options)
+            extra = folder / "assets.extra"
+            extra.mkdir()
+            write_json(extra / "model.json", content)
+            warmup.write_warmup(extra / warmup.FILE_NAME, detector)
+        except (OSError, tf.errors.OpError) as error:  # the latter has the path before its reason
+            raise InputError(f"cannot write to {to}: {str(error).splitlines()[0]}") from error
         if ops == "portable":
-            check_portable(partial)
-        extra = partial / "assets.extra"
-        extra.mkdir()
-        content = {
-            "class_names": list(class_names),
-            "detector": {name: getattr(detector, name) for name in DETECTOR_SETTINGS},
-            "export": {
-                "ops": ops,
-                "precision": precision,
-                "svd": _ranks(detector.model, model),
-                "max_pixels": max_pixels,
-                "max_proposals": max_proposals,
-            },
-            "training": settings,
-            "versions": {
-                "keras_frcnn": keras_frcnn.__version__,
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-            },
-            "weights_sha256": fingerprint(detector.model),
-        }
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        (extra / "model.json").write_text(text, "utf-8")
-        warmup.write_warmup(extra / warmup.FILE_NAME, detector)
-    return to / str(version)
+            check_portable(folder)
+        return publish(folder, version, overwrite)
 
 
 def fingerprint(model: keras.Model) -> str:

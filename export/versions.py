@@ -7,14 +7,13 @@ must appear there whole, in one step. Folders whose names are not numbers are pa
 
 import contextlib
 import ctypes
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.files import make_folder
+from keras_frcnn.files import make_folder, private_folder
 
 # <linux/fs.h> and <fcntl.h>
 _RENAME_EXCHANGE = 2
@@ -27,43 +26,61 @@ def next_version(models: Path) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0) + 1
 
 
+def check_version(models: Path, version: int | None, overwrite: bool) -> None:
+    """Raise `InputError` if the version exists and is not to be overwritten."""
+    if version is not None and (models / str(version)).exists() and not overwrite:
+        target = models / str(version)
+        raise InputError(f"{target} exists: export to another version or overwrite it")
+
+
 @contextlib.contextmanager
-def new_version(models: Path, version: int, overwrite: bool = False) -> Iterator[Path]:
-    """Fill the folder this yields; it becomes `models/<version>/` when the block has succeeded.
+def unpublished(models: Path) -> Iterator[Path]:
+    """A new folder in `models` to write a version in; without `publish` nothing is left of it.
 
     Args:
         models: made where it does not exist.
-        version: a positive number.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    make_folder(models)
+    with private_folder(models, ".export-") as folder:
+        yield folder
+
+
+def publish(folder: Path, version: int | None = None, overwrite: bool = False) -> Path:
+    """Let a folder of `unpublished` appear as a version beside it, in one step.
+
+    Args:
+        folder: filled; afterwards what is there is the version that was overwritten, if any.
+        version: a positive number; by default the next one that is free at this moment, whatever
+            other processes export meanwhile.
         overwrite: take the place of a version that exists. The two are exchanged in one step, so
             that at no time the version is missing. A server that has loaded the old one does not
             notice; only a new version number makes it load anew.
 
+    Returns:
+        The version's folder.
+
     Raises:
-        InputError: the version exists and `overwrite` is not set, `models` cannot be written, or
-            its file system cannot exchange folders.
+        InputError: the version exists and `overwrite` is not set, it cannot be written, or its file
+            system cannot exchange folders.
     """
-    target = models / str(version)
-    if target.exists() and not overwrite:
-        raise InputError(f"{target} exists: export to another version or overwrite it")
-    make_folder(models)
-    try:
-        partial = Path(tempfile.mkdtemp(prefix=".export-", dir=models))
-    except OSError as error:
-        raise InputError(f"cannot write to {models}: {error}") from error
-    try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp lets only the owner in, and the server may be someone else
+    models = folder.parent
+    check_version(models, version, overwrite)
+    folder.chmod(0o755)  # private folders let only the owner in, the server may be someone else
+    while True:
+        target = models / str(next_version(models) if version is None else version)
         try:
-            if target.exists() and overwrite:
-                _exchange(partial, target)
+            if overwrite and target.exists():
+                _exchange(folder, target)
             else:
-                partial.rename(target)
+                folder.rename(target)
+            return target
         except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(
-            partial, ignore_errors=True
-        )  # what is there now: a failure or the old version
+            taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY)
+            if not (taken and version is None):
+                raise InputError(f"cannot write {target}: {error.strerror}") from error
 
 
 def _exchange(one: Path, other: Path) -> None:

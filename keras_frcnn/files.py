@@ -2,9 +2,10 @@
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from keras_frcnn.errors import InputError
@@ -69,6 +70,54 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder in `parent` to fill before it gets its name; what is left of it is removed.
+
+    What killed processes have left there under the same prefix is removed first. Beside each folder
+    lies the lock of its process, which tells whether that is gone.
+
+    Args:
+        parent: exists.
+        prefix: such as `.export-`.
+
+    Raises:
+        InputError: `parent` cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            _clear_left(parent, prefix)
+            # The lock is there before the folder, or another process would take it for left.
+            lock = parent / f"{prefix}{uuid.uuid4().hex}.lock"
+            stack.callback(lock.unlink, missing_ok=True)
+            try:
+                stack.enter_context(locked(lock, wait=False))
+            except InputError:
+                pass  # without locks nothing is cleared either
+            folder = lock.with_suffix("")
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise InputError(f"cannot write to {parent}: {error.strerror}") from error
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
+
+
+def _clear_left(parent: Path, prefix: str) -> None:
+    """Remove the folders of killed processes, see `private_folder`."""
+    import filelock
+
+    names = {path.name.removesuffix(".lock") for path in parent.glob(f"{prefix}*")}
+    for folder in (parent / name for name in names):
+        lock = folder.with_name(f"{folder.name}.lock")
+        try:
+            with locked(lock, wait=False):
+                if folder.is_dir() and not folder.is_symlink():
+                    shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+        except (filelock.Timeout, InputError):
+            pass  # of a process that is at work, or not ours to remove
 
 
 def cache_dir() -> Path:

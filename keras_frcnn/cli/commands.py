@@ -165,7 +165,7 @@ def serving(args) -> None:
 
 def export(args) -> None:
     """Write a SavedModel."""
-    from keras_frcnn.export.inputs import MAX_PIXELS
+    from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
     from keras_frcnn.export.saved_model import export_saved_model
     from keras_frcnn.export.svd import parse_svd
 
@@ -182,6 +182,7 @@ def export(args) -> None:
         precision=args.precision,
         svd=svd,
         max_pixels=MAX_PIXELS if args.max_pixels is None else args.max_pixels,
+        max_proposals=MAX_PROPOSALS if args.max_proposals is None else args.max_proposals,
         settings=settings.to_dict(),
     )
     print(f"exported to {folder}")

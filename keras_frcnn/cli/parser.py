@@ -187,6 +187,12 @@ def _add_export(sub) -> None:
     sub.add_argument(
         "--max-pixels", type=int, metavar="N", help="largest image file to accept (50 million)"
     )
+    sub.add_argument(
+        "--max-proposals",
+        type=int,
+        metavar="N",
+        help="most proposals to accept at once, memory grows with them (20000)",
+    )
 
 
 def _add_data(sub, classes=True, required=True) -> None:

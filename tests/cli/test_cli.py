@@ -126,7 +126,8 @@ def test_detect_keeps_images_of_one_name_apart(run, voc_folder, tmp_path):
 def test_export(run, tmp_path):
     assert main(["export", str(run), "--to", str(tmp_path / "models")]) == 0
     assert (tmp_path / "models" / "1" / "saved_model.pb").is_file()
-    options = ["--svd", "fc6=8", "--max-pixels", "1000000", "--precision", "bfloat16"]
+    options = ["--svd", "fc6=8", "--max-pixels", "1000000", "--max-proposals", "500"]
+    options += ["--precision", "bfloat16"]
     assert main(["export", str(run), "--to", str(tmp_path / "models"), *options]) == 0
     model = json.loads((tmp_path / "models" / "2" / "assets.extra" / "model.json").read_text())
     assert model["export"] == {
@@ -134,6 +135,7 @@ def test_export(run, tmp_path):
         "precision": "bfloat16",
         "svd": {"fc6": 8},
         "max_pixels": 1_000_000,
+        "max_proposals": 500,
     }
     assert model["training"]["trunk"] == "squeezenet"
     assert main(["export", str(run), "--to", str(tmp_path / "models"), "--version", "1"]) == 2

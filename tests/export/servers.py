@@ -59,6 +59,7 @@ def run(served, request: predict_pb2.PredictRequest) -> predict_pb2.PredictRespo
 class _Server:
     def __init__(self, served, faults=(), port=0):
         self.requests = []
+        self.headers = []  # of requests by REST
         self.port = port
         self._served = served
         self._faults = list(faults)
@@ -73,7 +74,7 @@ class _Server:
 
 
 class RestServer(_Server):
-    """A fault is CLOSE, HANG or (status, body)."""
+    """A fault is CLOSE, HANG or (status, body) or (status, body, headers)."""
 
     @property
     def url(self):
@@ -106,6 +107,7 @@ class RestServer(_Server):
             error = f"Servable not found for request: Latest({match[1]})"
             return self._send(handler, 404, json.dumps({"error": error}).encode())
         self.requests.append(self._request(match, json.loads(body)))
+        self.headers.append(handler.headers)
         fault = self._fault()
         if fault == HANG:
             self._end.wait(30)
@@ -141,8 +143,10 @@ class RestServer(_Server):
         return request
 
     @staticmethod
-    def _send(handler, status, body):
+    def _send(handler, status, body, headers=()):
         handler.send_response(status)
+        for name, value in dict(headers).items():
+            handler.send_header(name, value)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()

@@ -1,10 +1,12 @@
 """The client against servers on real sockets."""
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -204,7 +206,9 @@ def wrong(**changes):
         (wrong(num_detections=np.float32([np.nan])), "num_detections is nan"),
         (wrong(num_detections=np.float32([0.5])), "num_detections is 0.5"),
         (wrong(detection_scores=np.float32([[np.inf, 0]])), "finite"),
-        (wrong(detection_classes=np.float32([[0, 0]])), "classes from 1 on"),
+        (wrong(detection_classes=np.float32([[0, 0]])), "whole numbers from 1"),
+        (wrong(detection_classes=np.float32([[1e9, 0]])), "whole numbers from 1 to 100000"),
+        (wrong(detection_classes=np.float32([[1.5, 0]])), "whole numbers from 1"),
     ],
 )
 def test_answers_of_another_model(server, photo, outputs, complaint):
@@ -228,12 +232,113 @@ def test_well_formed_answers_are_read(photo):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>hello</html>", b"[1, 2]", b"null", b'{"predictions": []}', b"\xff\xfe"]
+    "body",
+    [
+        b"",
+        b"<html>hello</html>",
+        b"[1, 2]",
+        b"null",
+        b'{"predictions": []}',
+        b"\xff\xfe",
+        b'{"a":' * 100_000,
+        b"[" * 100_000,
+    ],
 )
 def test_answers_that_are_no_prediction(photo, body):
     with RestServer(UNRUN, faults=[(200, body)]) as running:
         with pytest.raises(InputError, match="answers what is no prediction"):
             client.Client(running.url).detect(photo, BOXES)
+
+
+def test_numbers_nested_deeply_or_too_large_for_any_type(photo):
+    deep = b"[" * 500 + b"1" + b"]" * 500
+    for value in (deep, b"[1" + b"0" * 400 + b"]"):
+        names = (f'"{name}": '.encode() + value for name in client.OUTPUTS)
+        body = b'{"outputs": {' + b", ".join(names) + b"}}"
+        with RestServer(UNRUN, faults=[(200, body)]) as running:
+            with pytest.raises(InputError, match="not as an exported detector"):
+                client.Client(running.url).detect(photo, BOXES)
+
+
+def test_an_answer_by_the_drop_is_given_up(photo, delays):
+    """Each byte comes in time, the answer does not; nor do the headers of the second."""
+    for dripped in (b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX: "):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def drip(listening=listening, dripped=dripped):
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):  # the client leaves
+                    connection.sendall(dripped)
+                    for _ in range(40):
+                        threading.Event().wait(0.05)
+                        connection.sendall(b" ")
+
+            thread = threading.Thread(target=drip)
+            thread.start()
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/models/detector"
+            start = time.perf_counter()
+            with pytest.raises(InputError, match=r"no answer within 0\.3 seconds"):
+                client.Client(url, timeout=0.3).detect(photo, BOXES)
+            assert time.perf_counter() - start < 1.5
+            thread.join()
+    assert not delays
+
+
+def test_answers_without_end_are_given_up(photo, monkeypatch):
+    monkeypatch.setattr("keras_frcnn.export.client_rest.MAX_ANSWER", 100_000)
+    for status in (200, 500):
+        with RestServer(UNRUN, faults=[(status, b" " * 200_000)]) as running:
+            with pytest.raises(InputError, match="answers with more than 100000 bytes"):
+                client.Client(running.url).detect(photo, BOXES)
+
+
+def test_a_number_that_stands_for_a_tensor_without_end(photo):
+    fault = predict_pb2.PredictResponse()
+    for name in client.OUTPUTS:
+        tensor = fault.outputs[name]
+        tensor.dtype = tf.float32.as_datatype_enum
+        tensor.float_val.append(1)
+        tensor.tensor_shape.dim.add(size=1 << 40)
+    with GrpcServer(UNRUN, faults=[fault]) as running:
+        with pytest.raises(InputError, match="answers what is no prediction"):
+            client.Client(running.url).detect(photo, BOXES)
+
+
+def test_redirects_are_not_followed(photo):
+    with RestServer(UNRUN) as other:
+        with RestServer(UNRUN, faults=[(307, b"", {"Location": f"{other.url}:predict"})]) as asked:
+            with pytest.raises(InputError, match=f"sends the request on to {other.url}"):
+                client.Client(asked.url).detect(photo, BOXES)
+        assert not other.requests
+
+
+def test_a_password_is_sent_and_not_printed(served, photo):
+    with RestServer(served) as running:
+        url = running.url.replace("//", "//me:s%40cret@")
+        assert len(client.Client(url).detect(photo, BOXES)) > 0
+        assert running.headers[0]["Authorization"] == "Basic bWU6c0BjcmV0"  # me:s@cret
+    with pytest.raises(InputError, match="cannot be reached") as error:
+        client.Client(url, retries=0).detect(photo, BOXES)
+    assert "cret" not in str(error.value)
+
+
+def test_long_messages_are_cut(photo):
+    with RestServer(UNRUN, faults=[(500, b'{"error": "' + b"x" * 70_000 + b'"}')]) as running:
+        with pytest.raises(InputError, match="HTTP status 500: xxx") as error:
+            client.Client(running.url).detect(photo, BOXES)
+    assert len(str(error.value)) < 1000
+    with pytest.raises(InputError) as error:
+        client.Client("http://" + "x" * 70_000)
+    assert len(str(error.value)) < 1000
+
+
+def test_many_retries_wait_a_minute_at_most(delays):
+    def ask():
+        raise retries.Unavailable("busy")
+
+    with pytest.raises(InputError, match="asked 2001 times"):
+        retries.with_retries(ask, 2000)
+    assert 32 <= max(delays) <= 64
 
 
 def test_other_statuses_are_shown(photo):
@@ -269,15 +374,20 @@ def test_the_ports_mistaken_for_each_other(photo):
         "grpc://localhost:8500",
         "grpc://localhost:8500/v1/models/detector",
         "ftp://localhost/v1/models/detector",
+        "file:///v1/models/detector",
+        "grpc://user:secret@localhost:8500/detector",
     ],
 )
 def test_urls_that_are_none(url):
-    with pytest.raises(InputError, match="is not like http://host:8501/v1/models/detector"):
+    with pytest.raises(InputError, match="is not like http://host:8501/v1/models/detector") as e:
         client.Client(url)
+    assert "secret" not in str(e.value)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"timeout": 0}, "timeout"), ({"retries": -1}, "retries")]
+    ("options", "message"),
+    [({"timeout": t}, "timeout") for t in (0, -1, np.nan, np.inf, 1e300)]
+    + [({"retries": -1}, "retries")],
 )
 def test_impossible_numbers(options, message):
     with pytest.raises(InputError, match=message):
@@ -294,7 +404,7 @@ def test_files_that_the_server_does_not_take(photo, tmp_path):
 def test_class_names(exported, tmp_path):
     assert client.class_names("cat, dog") == ("cat", "dog")
     assert client.class_names(str(exported / "assets.extra" / "model.json")) == CLASSES
-    for content in ("{", "[]", "{}", '{"class_names": [1]}'):
+    for content in ("{", "[]", "{}", '{"class_names": [1]}', "[" * 100_000):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match=r"a\.json"):
             client.class_names(str(tmp_path / "a.json"))

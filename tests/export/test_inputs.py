@@ -128,6 +128,23 @@ def test_images_and_proposals_of_different_number(served):
     refused(served, "image_bytes holds 2 images, proposals are of 1", [GOOD, GOOD], [[BOX]])
 
 
+def test_the_number_of_proposals_is_limited(served):
+    """To 20000 here: of one image after the other, of all images that run at once."""
+    rows = np.tile(np.float32([-1]), [2, 20_000, 4])
+    out = served["serving_default"](image_bytes=tf.constant([GOOD, GOOD]), proposals=rows)
+    assert out["num_detections"].numpy().tolist() == [0, 0]
+    more = np.pad(rows, [[0, 0], [0, 1], [0, 0]], constant_values=-1)
+    for signature in ("serving_default", "raw"):
+        refused(served, "20001 proposals, more than the 20000", [GOOD, GOOD], more, signature)
+    pixels = np.stack([photograph(30, 40)] * 2)
+    out = served["detect_pixels"](images=pixels, proposals=rows[:, :10_000])
+    assert out["num_detections"].numpy().tolist() == [0, 0]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="40000 proposals, more than the 20000"
+    ):
+        served["detect_pixels"](images=pixels, proposals=tf.constant(rows))
+
+
 def test_images_without_pixels(served):
     with pytest.raises(tf.errors.InvalidArgumentError, match="no pixels: they are 0 x 7"):
         served["detect_pixels"](

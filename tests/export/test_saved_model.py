@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -176,6 +177,7 @@ def test_what_travels_with_the_model(detector, exported, tmp_path):
         "precision": "float32",
         "svd": {},
         "max_pixels": 12_000_000,
+        "max_proposals": 20_000,
     }
     assert model["versions"]["keras_frcnn"] == keras_frcnn.__version__
     assert model["versions"]["tensorflow"] == tf.__version__
@@ -200,12 +202,27 @@ def test_fingerprint_is_of_the_weights():
         ({"ops": "fast"}, "fast"),
         ({"precision": "int8"}, "int8"),
         ({"max_pixels": 0}, "max_pixels"),
+        ({"max_proposals": 0}, "max_proposals"),
         ({"svd": {"ranks": {"fc6": 33}}}, "fc6 must be from 1 to 32"),
     ],
 )
 def test_impossible_arguments_are_named(detector, tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         export_saved_model(detector, **{"class_names": CLASSES, "to": tmp_path, **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("megabytes", [0, 1])
+def test_a_full_disk_is_an_error_of_one_line(detector, tmp_path, megabytes):
+    """In place of a full disk, files may not become larger."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (megabytes * 1_000_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=f"cannot write to {tmp_path}: .*File too large") as e:
+            export_saved_model(detector, tmp_path, CLASSES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -323,3 +323,15 @@ def test_result_files(tmp_path):
             "sub.000002 0.250000 1.00 1.00 100.00 100.00\n"
         ),
     }
+
+
+def test_result_files_of_any_names(tmp_path):
+    """Class names that cannot be file names, and images that differ in their suffix alone."""
+    records = [ImageRecord(name, name, 100, 100) for name in ("cam1/a.jpg", "cam1/a.png", "b.jpg")]
+    names = ("..", "a/b", "a_b", "x\ty", "z" * 300)
+    found = [Detections([BOX], [0.5], [2])] * 3
+    write_voc_results(tmp_path, found, Dataset("d", names, tuple(records)))
+    files = sorted(path.name.removeprefix("comp3_det_test_") for path in tmp_path.iterdir())
+    assert files == ["_.txt", "a_b.txt", "a_b_2.txt", "x_y.txt", "z" * 150 + ".txt"]
+    rows = (tmp_path / "comp3_det_test_a_b.txt").read_text().splitlines()
+    assert [row.split()[0] for row in rows] == ["cam1/a.jpg", "cam1/a.png", "b"]

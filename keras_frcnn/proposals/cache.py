@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
+from keras_frcnn.file_names import file_names
 from keras_frcnn.files import cache_dir
 
 _APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
@@ -30,7 +31,8 @@ def default_cache_path(dataset: Dataset) -> Path:
     source = re.split("[:+]", dataset.name)[0]
     if Path(source).is_dir():
         source = Path(source).resolve().name
-    name = re.sub(r"[^\w.-]+", "-", source).strip("-.") or "images"
+    name = re.sub(r"[^\w.-]+", "-", source).strip("-.")
+    (name,) = file_names([name or "images"])  # which cuts long ones
     return cache_dir() / "proposals" / f"{name}.sqlite"
 
 

@@ -185,3 +185,18 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert [p.name for p in Path(tmp_path).iterdir()] == ["p.npz"]
     np.testing.assert_array_equal(load_proposals(path, data), [[[0, 0, 5, 5]]])
+
+
+def test_images_in_sub_folders_and_with_any_name(tmp_path):
+    images = dataset("cam1/f0.jpg", "cam2/f0.jpg", r"caf\xe9.jpg")
+    boxes = [np.float32([[i, 0, i + 5, 5]]) for i in range(3)]
+    save_proposals(tmp_path / "p.npz", images, boxes)
+    for found, expected in zip(load_proposals(tmp_path / "p.npz", images), boxes, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_entry_for_two_images_is_ambiguous(tmp_path):
+    images = dataset("a.jpg", "a.png")
+    np.savez(tmp_path / "p.npz", a=np.float32([[0, 0, 5, 5]]))
+    with pytest.raises(InputError, match=r"several images .* called 'a' but for their extension"):
+        load_proposals(tmp_path / "p.npz", images)

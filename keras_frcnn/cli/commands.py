@@ -15,6 +15,7 @@ from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.data.load import training_split
+from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
@@ -274,7 +275,7 @@ def _say_what_is_left_out(dataset: Dataset) -> None:
 
 
 def _classes(args) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in args.classes.split(",")) if args.classes else None
+    return tuple(map(tidy_name, args.classes.split(","))) if args.classes else None
 
 
 def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSet | None:

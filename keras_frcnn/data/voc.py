@@ -219,11 +219,24 @@ class VocFolder:
         name = annotation.filename or (
             image_id if os.path.splitext(image_id)[1] else f"{image_id}.jpg"
         )
-        where = self._xml(image_id) if self._annotation(image_id) else self._lists.folder
+        if self._annotation(image_id):
+            where = self._xml(image_id)
+        else:
+            where = self._list_of.get(image_id, self._lists.folder)
         text = f"{self._names.images.folder / cut(name)}: the image is missing ({by} {where})"
         if example := next(iter(self._names.images.paths.values()), None):
             return f"{text}; images there are called like {example[0]}"
         return f"{text}; there are no images in that folder"
+
+    @cached_property
+    def _list_of(self) -> dict[str, Path]:
+        """A list that names the image, for every image that one does."""
+        found: dict[str, Path] = {}
+        for split in self.splits:
+            with suppress(InputError):
+                for line in self._listed(split):
+                    found.setdefault(line.name, self._lists.path(split))
+        return found
 
     def _read_annotations(self, ids: Sequence[str]) -> list[VocAnnotation]:
         """The annotations of images, each read once; an empty one where there is no file."""

@@ -13,6 +13,7 @@ import defusedxml.ElementTree
 from keras_frcnn.errors import InputError, cut, shown
 
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\bencoding\s*=\s*["']([\w.:-]+)["']""")
+_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
 # Python's, but of no text file; decoding some of them takes time that grows with the square.
 _NO_ENCODINGS = ("idna", "punycode", "utf-7", "unicode_escape", "raw_unicode_escape", "undefined")
 
@@ -73,7 +74,9 @@ def _parse(path: Path) -> Element:
             if isinstance(error, defusedxml.DefusedXmlException):  # a ValueError as well
                 raise
             # Expat knows few encodings, and calls none by Python's other names such as utf8.
-            return defusedxml.ElementTree.fromstring(_decode(content, path))
+            text = _decode(content, path)
+            # Nor does it take blank lines before the declaration, which text does without.
+            return defusedxml.ElementTree.fromstring(_DECLARATION.sub("", text, count=1))
     except defusedxml.DefusedXmlException as error:
         raise InputError(
             f"{path}: declares XML entities, which an annotation has no use for and which can "

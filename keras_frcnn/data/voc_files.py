@@ -110,7 +110,11 @@ def _walk(folder: Path, prefix: str, recursive: bool, above: set) -> Iterator[st
     for entry in entries:
         if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
             continue
-        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+        try:
+            is_file = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+        except OSError:  # a link to itself or to where one may not look: named where it is opened
+            is_file = True
+        if is_file:
             yield prefix + entry.name
         elif recursive and entry.is_dir():
             status = os.stat(entry.path)

@@ -6,6 +6,7 @@ class is there), 0 (only difficult) or -1 (it is not).
 """
 
 import codecs
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,13 @@ from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.voc_files import Files, folder_called, is_folder, is_system_file
 from keras_frcnn.errors import InputError, shown
 
-_SIGNS = {"1": True, "+1": True, "0": True, "-1": False}
+_COLUMN = re.compile(r"""\"[^"]*\"|'[^']*'|[^\s,;]+""")
+_SIGNED = re.compile(r"(.+?)[\s,;]+(\+?1|0|-1)")
+
+# The id of the image that a text means, None where there is none. The second argument says not to
+# look for it in other folders. It raises an `InputError` for a text that means several images or
+# leaves the data set.
+Find = Callable[[str, bool], "str | None"]
 
 
 class Line(NamedTuple):
@@ -57,13 +64,8 @@ class VocLists:
     def __contains__(self, split: str) -> bool:
         return split in self._paths
 
-    def read(self, split: str, find: Callable[[str], str | None]) -> list[Line]:
+    def read(self, split: str, find: Find) -> list[Line]:
         """The lines of a list, blank ones and those of system files left out.
-
-        Args:
-            split: name of the list.
-            find: the id of the image that a text means; None where there is none. It raises an
-                `InputError` for a text that means several images or none of the data set's.
 
         Raises:
             InputError: the list cannot be read, or a line says something else than it may; the
@@ -82,22 +84,26 @@ class VocLists:
         return lines
 
 
-def _line(text: str, find: Callable[[str], str | None]) -> Line:
-    if (known := find(text)) is not None:  # first, since names may hold spaces
+def _line(text: str, find: Find) -> Line:
+    columns = [column.strip("\"'") for column in _COLUMN.findall(text)]
+    # As a whole first, since names may hold spaces and commas.
+    if (known := find(text, len(columns) > 1)) is not None:
         return Line(known, True)
-    name, *last = text.rsplit(None, 1)
-    if last and last[0] in _SIGNS:
-        known = find(name)
-        return Line(name if known is None else known, known is not None, _SIGNS[last[0]])
-    columns = text.split()
-    if len(columns) != 2 or (known := find(columns[0])) is None:
-        return Line(text, False)
-    if find(columns[1]) != known:
-        raise InputError(
-            f"{shown(columns[1])} is no annotation of that image; expected is the name of an "
-            "image, with nothing behind it or with 1, 0 or -1 in the list of a class"
-        )
-    return Line(known, True)
+    name, has_class = text, True
+    if signed := _SIGNED.fullmatch(text):
+        name, has_class = signed[1], signed[2] != "-1"
+        columns = columns[:-1]
+    if len(columns) == 1:
+        name = columns[0]
+    elif len(columns) == 2 and not signed and (known := find(columns[0], False)) is not None:
+        if find(columns[1], False) != known:
+            raise InputError(
+                f"{shown(columns[1])} is no annotation of that image; expected is the name of an "
+                "image, with nothing behind it or with 1, 0 or -1 in the list of a class"
+            )
+        return Line(known, True, has_class)
+    known = find(name, len(columns) > 1)
+    return Line(name if known is None else known, known is not None, has_class)
 
 
 def _text(path: Path) -> str:

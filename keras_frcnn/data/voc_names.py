@@ -48,8 +48,12 @@ class VocNames:
         """The ids that have an annotation, sorted."""
         return sorted(self._annotation_of)
 
-    def find(self, text: str) -> str | None:
+    def find(self, text: str, in_this_folder: bool = False) -> str | None:
         """The id of the image that a line of a list means; None where there is none.
+
+        Args:
+            text: a name, or a path as tools write it.
+            in_this_folder: whether to pass over images of that name in other folders.
 
         Raises:
             InputError: it leads out of the data set's folder, or means several images.
@@ -69,7 +73,7 @@ class VocNames:
             if annotations or images:
                 return _only([self._id_of[a] for a in annotations] or images)
         annotations, images = self.annotations.called(short), self.images.called(short)
-        if annotations or images:
+        if (annotations or images) and not in_this_folder:
             return _only(max([self._id_of[a] for a in annotations], images, key=len))
         return None
 

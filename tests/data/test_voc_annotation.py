@@ -51,6 +51,13 @@ def test_encodings_that_cannot_be_read_say_what_to_do(tmp_path, declaration, cod
         read(tmp_path, content)
 
 
+@pytest.mark.parametrize("start", ["\n \n", "\ufeff", "\ufeff\n", ""])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_what_comes_before_the_declaration(tmp_path, start, version):
+    text = f'{start}<?xml version="{version}" encoding="utf-8"?>{xml(xml_object("vélo"))}'
+    assert read(tmp_path, text.encode()).objects[0].class_name == "vélo"
+
+
 def test_entities_in_an_encoding_that_expat_does_not_know_are_refused(tmp_path):
     bomb = '<?xml version="1.0" encoding="utf8"?><!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
     with pytest.raises(InputError, match="declares XML entities"):

@@ -42,6 +42,10 @@ def ids(root, text, split="train"):
         "VOC2007/JPEGImages/p0.jpg\tVOC2007/Annotations/p0.xml",
         "p0  1",
         "p0.jpg 0",
+        "p0.jpg,Annotations/p0.xml",
+        "p0;1",
+        '"p0"',
+        "'p0.jpg' 'p0.xml'",
     ],
 )
 def test_a_line_means_an_image(folder, line):
@@ -98,7 +102,9 @@ def test_what_is_wrong_is_counted(folder):
     assert "line 2, '../a'" in text and "the same with 2 more lines (line 3, line 4)" in text
 
 
-@pytest.mark.parametrize("line", ["p0 p1", "p0.jpg p1.xml", "p0 17"])
+@pytest.mark.parametrize(
+    "line", ["p0 p1", "p0.jpg p1.xml", "p0 17", "JPEGImages/p1.jpg Annotations/p0.xml"]
+)
 def test_a_second_column_of_another_kind(folder, line):
     with pytest.raises(InputError, match=r"line 1, .*expected is the name of an image"):
         ids(folder, line)

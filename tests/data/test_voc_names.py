@@ -189,6 +189,10 @@ class TestWhatCounts:
         (tmp_path / "JPEGImages/p.jpg").symlink_to("/nowhere/p.jpg")
         with pytest.raises(InputError, match=r"p\.jpg: is a link to a file that is missing"):
             load(tmp_path)
+        (tmp_path / "JPEGImages/p.jpg").unlink()
+        (tmp_path / "JPEGImages/p.jpg").symlink_to("p.jpg")
+        with pytest.raises(InputError, match=r"p\.jpg: cannot be read \(Too many levels"):
+            load(tmp_path)
         (tmp_path / "Annotations/q.xml").symlink_to("/nowhere/q.xml")
         with pytest.raises(InputError, match=r"q\.xml: cannot be read \(No such file"):
             load(tmp_path)
@@ -226,7 +230,7 @@ class TestWhatIsMissing:
         with pytest.raises(InputError) as error:
             load(root, "train")
         text = str(error.value)
-        assert "x.jpg: the image is missing (listed in" in text
+        assert f"x.jpg: the image is missing (listed in {root}/ImageSets/Main/train.txt)" in text
         assert "images there are called like a.jpg" in text
         assert "the same with 2 more images (y, z)" in text
 

@@ -18,6 +18,7 @@ from pathlib import Path
 # All that `keras.saving.register_keras_serializable` decorates.
 _MODULES = (
     "keras_frcnn.models.convolution",
+    "keras_frcnn.models.depthwise",
     "keras_frcnn.models.detection_model",
     "keras_frcnn.models.layers",
     "keras_frcnn.models.losses",

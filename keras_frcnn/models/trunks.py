@@ -76,6 +76,12 @@ def _squeezenet(images):
     return squeezenet(images)
 
 
+def _efficientnet_lite1(images):
+    from keras_frcnn.models.efficientnet_lite import efficientnet_lite1
+
+    return efficientnet_lite1(images)
+
+
 def _application(
     name: str, features: str | int | None, parts: dict, finetune_from: str, **kw
 ) -> Trunk:
@@ -198,6 +204,16 @@ TRUNKS = {
         parts={"conv1": ("conv1",), **_FIRE},
         finetune_from="fire2",
         renamed={name: name.replace("_", "/") for names in _FIRE.values() for name in names},
+    ),
+    # Google's EfficientNet-lite (2020), of 3.7 million weights: without squeeze-and-excitation.
+    "efficientnet_lite1": Trunk(
+        build=_efficientnet_lite1,
+        stride=16,
+        pixel_means=(127.0,) * 3,
+        pixel_std=(128.0,) * 3,
+        fc_units=(1024, 1024),
+        parts={"stem": ("stem_conv",)} | {f"block{i}": (f"block{i}_*",) for i in range(21)},
+        finetune_from="block7",
     ),
     # He et al. 2016.
     "resnet50": _application("ResNet50", None, _RESNET, "conv3"),

@@ -21,6 +21,8 @@ _MODULES = {
     "vgg16-bccd": "vgg16_bccd",
     "vgg16-bccd-480": "vgg16_bccd_480",
     "squeezenet-voc07-subset": "squeezenet_voc07_subset",
+    "efficientnet-lite1-voc07-subset": "efficientnet_lite1_voc07_subset",
+    "efficientnet-lite1-voc07-subset-2": "efficientnet_lite1_voc07_subset_2",
 }
 RECIPES = tuple(_MODULES)
 

@@ -47,7 +47,7 @@ def weights_after_three_steps(optimizer):
         {"gradient_accumulation_steps": 2},
         {"learning_rate": keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.5, 0.01])},
     ],
-    ids=str,
+    ids="-".join,  # of the names: an object's text differs from process to process
 )
 def test_what_keras_takes_has_keras_effect(options):
     """Without decay and with one rate for all, the update is that of Keras's own SGD."""

@@ -85,10 +85,9 @@ class VocLists:
 
 
 def _line(text: str, find: Find) -> Line:
-    columns = [column.strip("\"'") for column in _COLUMN.findall(text)]
-    # As a whole first, since names may hold spaces and commas.
-    if (known := find(text, len(columns) > 1)) is not None:
+    if (known := find(text, True)) is not None:  # first, since names may hold spaces and commas
         return Line(known, True)
+    columns = [column.strip("\"'") for column in _COLUMN.findall(text)]
     name, has_class = text, True
     if signed := _SIGNED.fullmatch(text):
         name, has_class = signed[1], signed[2] != "-1"

@@ -1,0 +1,21 @@
+"""All parts of the campaign by name."""
+
+from tests.faults import datasets, images, model_files, proposal_files, run_files
+from tests.faults.campaign import Part
+
+PARTS = {
+    "jpeg": Part(images.jpeg, 100),
+    "png": Part(images.png, 100),
+    "xml": Part(datasets.annotation, 100),
+    "lists": Part(datasets.lists, 100),
+    "npz": Part(proposal_files.npz, 100),
+    "mat": Part(proposal_files.mat, 100),
+    "cache": Part(proposal_files.cache, 30),
+    "config.json": Part(run_files.config, 100),
+    "best.json": Part(run_files.best, 100),
+    "data.json": Part(run_files.data, 100),
+    "log.csv": Part(run_files.log, 100),
+    "model.json": Part(run_files.model_json, 100),
+    "checkpoint": Part(model_files.checkpoint, 20),
+    "hdf5": Part(model_files.hdf5, 100),
+}

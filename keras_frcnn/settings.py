@@ -5,6 +5,7 @@ command line with its help (`keras_frcnn.cli.training_options`), the checks of i
 and the table in docs/settings.md (`python -m keras_frcnn.settings`).
 """
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -290,13 +291,14 @@ def _typed(key: str, value):
     kind, item, is_optional = _kind(key)
     if value is None and is_optional:
         return None
-    if kind is tuple and isinstance(value, (list, tuple)):
-        if all(_fits(item, v) for v in value):
-            return tuple(item(v) for v in value)
-    elif kind is str and isinstance(value, os.PathLike):
-        return os.fspath(value)
-    elif kind is not tuple and _fits(kind, value):
-        return kind(value)
+    with contextlib.suppress(OverflowError):  # a whole number too large for a float
+        if kind is tuple and isinstance(value, (list, tuple)):
+            if all(_fits(item, v) for v in value):
+                return tuple(item(v) for v in value)
+        elif kind is str and isinstance(value, os.PathLike):
+            return os.fspath(value)
+        elif kind is not tuple and _fits(kind, value):
+            return kind(value)
     raise InputError(f"{key}: must be {_needed(key)}, not {shown(value)}")
 
 

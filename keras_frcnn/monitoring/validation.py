@@ -1,7 +1,6 @@
 """The mAP on a validation split while a model trains, and the best model kept."""
 
 import json
-import math
 import sys
 from dataclasses import dataclass
 from itertools import takewhile
@@ -174,8 +173,8 @@ def best_record(run: Path) -> dict | None:
     try:
         best = json.loads(path.read_text("utf-8"))
         record = {key: best[key] for key in ("step", "data", "metric", "mAP", "AP")}
-        if not (type(record["step"]) is int and math.isfinite(record["mAP"])):
-            raise ValueError("step and mAP are not both numbers")
+        if type(record["step"]) is not int or not (record["step"] >= 0 and 0 <= record["mAP"] <= 1):
+            raise ValueError("step and mAP are no step and mAP")
         return {**record, "data_digest": best.get("data_digest")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(

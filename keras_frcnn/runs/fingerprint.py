@@ -20,6 +20,8 @@ from keras_frcnn.proposals.cache import image_key
 FILE = "data.json"
 PARTS = ("pixels", "objects", "proposals")  # what the digests of an image are of, in this order
 
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -95,11 +97,14 @@ def load_fingerprint(run: Path) -> Fingerprint | None:
         return None
     try:
         content = json.loads(path.read_text("utf-8"))
+        class_names = content["class_names"]
+        if not isinstance(class_names, list) or not all(isinstance(n, str) for n in class_names):
+            raise ValueError("class_names are no list of names")
         images = {name: tuple(text.split()) for name, text in content["images"].items()}
         if any(len(digests) != len(PARTS) for digests in images.values()):
             raise ValueError("an image has not its three digests")
-        return Fingerprint(tuple(content["class_names"]), images)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Fingerprint(tuple(class_names), images)
+    except _DAMAGE as error:
         raise InputError(
             f"{path}: cannot be read as what the run was trained on ({error}); "
             "without the file the run goes on unchecked"

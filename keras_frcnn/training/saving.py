@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_frcnn.data.dataset import ImageRecord
-from keras_frcnn.data.images import read_image
+from keras_frcnn.data.images import decode_image, read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.monitoring.validation import Validation
 from keras_frcnn.runs.checkpoints import is_finite, save_checkpoint
@@ -87,11 +87,21 @@ def unreadable_images_named(
         yield
     except tf.errors.OpError as error:
         for record in records(saving.done):
-            try:
-                read_image(record.path, record.orientation)
-            except InputError as cause:
+            if fault := _fault(record):
                 raise InputError(
-                    f"step {saving.done + 1} cannot read its images. {cause}. Put it back and go "
+                    f"step {saving.done + 1} cannot read its images. {fault}. Put it back and go "
                     "on with --resume"
                 ) from error
         raise
+
+
+def _fault(record: ImageRecord) -> str:
+    """Why the image cannot be read; "" if it can."""
+    try:
+        read_image(record.path, record.orientation)
+        decode_image(tf.io.read_file(record.path), record.orientation)
+    except InputError as error:
+        return str(error)
+    except tf.errors.OpError:  # Pillow is more forgiving with damaged tables of a JPEG file
+        return f"{record.path}: TensorFlow cannot decode it; save it anew"
+    return ""

@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_frcnn.errors import InputError
@@ -114,16 +115,16 @@ def read_sums(path: Path) -> list[float]:
     Raises:
         InputError: the file has none, as a model that was saved by other means.
     """
-    with zipfile.ZipFile(path) as archive:
-        try:
+    try:
+        with zipfile.ZipFile(path) as archive:
             sums = json.loads(archive.read(SUMS))
-        except (KeyError, ValueError) as error:
-            raise InputError(
-                f"{path}: has no {SUMS} of numbers, so that a training cannot go on from it"
-            ) from error
-    is_list = isinstance(sums, list) and all(isinstance(value, (int, float)) for value in sums)
-    if not is_list:
-        raise InputError(f"{path}: its {SUMS} is no list of numbers")
+    except (KeyError, RecursionError, *_DAMAGE) as error:
+        raise InputError(
+            f"{path}: has no {SUMS} of numbers, so that a training cannot go on from it"
+        ) from error
+    is_list = isinstance(sums, list) and all(type(value) in (int, float) for value in sums)
+    if not is_list or not np.isfinite(np.array(sums, np.float64)).all():
+        raise InputError(f"{path}: its {SUMS} is no list of finite numbers")
     return sums
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from keras_frcnn.errors import InputError
+
 
 class StepCallbacks(keras.callbacks.CallbackList):
     """Gives callbacks the epochs of the run: `epoch_steps` mini-batches from step 0 on.
@@ -64,7 +66,13 @@ class StepCallbacks(keras.callbacks.CallbackList):
         if self.sums is not None:
             # Not before the step: Keras makes the metrics' variables in the first one. All of
             # them are sums, so that adding later gives the same number.
-            for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
+            variables = self.model.metrics_variables
+            if len(variables) != len(self.sums):
+                raise InputError(
+                    f"sums.json in the newest checkpoint has {len(self.sums)} numbers, not "
+                    f"{len(variables)}: it is of another training; remove the checkpoint"
+                )
+            for variable, value in zip(variables, self.sums, strict=True):
                 variable.assign(variable + value)
             self.sums = None
             logs = self.model.get_metrics_result()

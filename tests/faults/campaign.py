@@ -5,6 +5,7 @@ A try is held when it returns: the right result came, or a refusal that names th
 was damaged. What it raises says what was lost.
 """
 
+import itertools
 import multiprocessing.connection
 import os
 import shutil
@@ -38,7 +39,8 @@ class Part:
 
     prepare: Callable[[Path], Attempt]
     few: int
-    patience: float = HANG  # for a try
+    patience: float = HANG  # seconds for a try
+    is_isolated: bool = True  # False: it starts processes of its own
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,9 @@ def refusal_names(*names: str | Path) -> Iterator[None]:
             raise Lost(f"the message names no file: {shown}") from error
 
 
-def tries(part: Part, folder: Path, seed: int, first: int = 0) -> Iterator[Outcome]:
+def tries(attempt: Attempt, seed: int, first: int = 0) -> Iterator[Outcome]:
     """Try after try from number `first` on, in this process and without end."""
-    attempt = part.prepare(folder)
-    number = first
-    while True:
+    for number in itertools.count(first):
         rng = np.random.default_rng([seed, number])
         start, lost, note = time.monotonic(), None, None
         try:
@@ -76,7 +76,6 @@ def tries(part: Part, folder: Path, seed: int, first: int = 0) -> Iterator[Outco
             where = f"{Path(last.filename).name}:{last.lineno}"
             lost = f"{type(error).__name__} at {where}: {' '.join(str(error).split())[:300]}"
         yield Outcome(number, time.monotonic() - start, lost, note)
-        number += 1
 
 
 def isolated(name: str, part: Part, seed: int, first: int, count: int, seconds: float):
@@ -87,6 +86,9 @@ def isolated(name: str, part: Part, seed: int, first: int, count: int, seconds: 
         count: tries at most.
         seconds: after which no more begins.
     """
+    if not part.is_isolated:
+        yield from _here(part, seed, first, count, seconds)
+        return
     end = time.monotonic() + PREPARATION
     is_begun = False
     number, last = first, first + count
@@ -119,15 +121,23 @@ def isolated(name: str, part: Part, seed: int, first: int, count: int, seconds: 
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _here(part, seed, first, count, seconds):
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        attempt = part.prepare(Path(folder))
+        end = time.monotonic() + seconds
+        outcomes = tries(attempt, seed, first)
+        for outcome in itertools.islice(outcomes, count):
+            yield outcome
+            if time.monotonic() > end:
+                return
+
+
 def _try(connection: multiprocessing.connection.Connection, name, folder, seed, first, last):
     from tests.faults.parts import PARTS
 
     for stream in (1, 2):  # what the commands have to say is not what the table is about
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    part = PARTS[name]
-    attempt = part.prepare(folder)
+    attempt = PARTS[name].prepare(folder)
     connection.send("prepared")
-    for outcome in tries(Part(lambda _: attempt, part.few), folder, seed, first):
+    for outcome in itertools.islice(tries(attempt, seed, first), last - first):
         connection.send(outcome)
-        if outcome.number + 1 == last:
-            return

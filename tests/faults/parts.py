@@ -1,7 +1,16 @@
 """All parts of the campaign by name."""
 
-from tests.faults import datasets, images, model_files, proposal_files, run_files
-from tests.faults.campaign import Part
+from tests.faults import (
+    commands,
+    datasets,
+    images,
+    load,
+    model_files,
+    proposal_files,
+    run_files,
+    serving,
+)
+from tests.faults.campaign import HANG, Part
 
 PARTS = {
     "jpeg": Part(images.jpeg, 100),
@@ -18,4 +27,14 @@ PARTS = {
     "model.json": Part(run_files.model_json, 100),
     "checkpoint": Part(model_files.checkpoint, 20),
     "hdf5": Part(model_files.hdf5, 100),
+    "requests": Part(serving.requests, 50),
+    "REST answers": Part(serving.rest_answers, 50),
+    "gRPC answers": Part(serving.grpc_answers, 50),
+    "threads": Part(load.threads, 2, 10 * HANG),
+    "detections": Part(load.detections, 2, 10 * HANG),
+    **{
+        f"{kind} {command}": Part(prepare(command), 1, is_isolated=False)
+        for kind, prepare in (("kill", commands.killed), ("full disk", commands.full_disk))
+        for command in commands.COMMANDS
+    },
 }

@@ -185,7 +185,10 @@ def test_bests_of_another_metric_are_not_compared(dataset, tmp_path, monkeypatch
         "[" * 100_000,
         *(
             json.dumps({"step": 3, "data": "d", "metric": "area", "mAP": 0.5, "AP": {}, **changes})
-            for changes in ({"mAP": float("nan")}, {"mAP": "0.5"}, {"mAP": None}, {"step": "3"})
+            for changes in (
+                *({"mAP": bad} for bad in (float("nan"), "0.5", None, -1, 10**400)),
+                *({"step": bad} for bad in ("3", -1)),
+            )
         ),
     ],
 )

@@ -96,7 +96,11 @@ def test_saved_and_read_back(images, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"class_names": ["a"]}', '{"class_names": [], "images": {"a.png": "12"}}'],
+    [
+        *("", "{", "[]", "[" * 100_000),
+        *('{"class_names": ["a"]}', '{"class_names": [], "images": {"a.png": "12"}}'),
+        *('{"class_names": "ab", "images": {}}', '{"class_names": ["a", 1], "images": {}}'),
+    ],
 )
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "data.json").write_text(content)

@@ -15,9 +15,9 @@ import numpy as np
 
 from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
 from keras_frcnn.detection.detections import Detections
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, shown
 from keras_frcnn.export.client_rest import RestTransport
-from keras_frcnn.export.retries import reason, with_retries
+from keras_frcnn.export.retries import with_retries
 
 SIGNATURE = "serving_default"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
@@ -66,9 +66,9 @@ class Client:
             version = grpc["version"] and int(grpc["version"])
             self._transport = GrpcTransport(grpc["host"], grpc["model"], version, timeout, self.url)
         else:
-            shown = reason(re.sub("//.*@", "//...@", url))
+            url = shown(re.sub("//.*@", "//...@", url))  # without a password
             raise InputError(
-                f"url: {shown!r} is not like http://host:8501/v1/models/detector or "
+                f"url: {url} is not like http://host:8501/v1/models/detector or "
                 "grpc://host:8500/detector"
             )
 

@@ -22,12 +22,17 @@ import ml_dtypes
 import numpy as np
 
 from keras_frcnn.benchmarks.detect_steps import (
+    CALLERS,
+    DECODED,
+    IMAGES,
     NETWORK,
     ONNX_FILE,
     ONNX_RUNTIME,
     OPENVINO,
     PRECISIONS,
     RCNN,
+    SERVED,
+    Calls,
     Inputs,
     Source,
     Step,
@@ -36,6 +41,7 @@ from keras_frcnn.benchmarks.detect_steps import (
 )
 from keras_frcnn.benchmarks.detect_tables import (
     format_aims,
+    format_calls,
     format_programs,
     format_stages,
     scale_up,
@@ -55,6 +61,7 @@ from keras_frcnn.proposals.selective_search import SelectiveSearch
 
 SIZE = (600, 1000)  # pixels of the image made up for the benchmark, height and width
 OURS = "keras_frcnn.benchmarks.detect_tensorflow"
+SERVING = "keras_frcnn.benchmarks.detect_serving"
 PEERS = {ONNX_RUNTIME: ("onnx", "onnxruntime"), OPENVINO: ("onnx", "openvino")}
 # Largest difference from ours: of a probability, and of an offset as a share of the largest.
 TOLERANCE = {"float32": (1e-4, 1e-3), "bfloat16": (0.03, 0.3)}
@@ -130,6 +137,22 @@ def measure(
                 sample = min(rcnn_sample, len(proposals))
                 column[step] = scale_up(column[step], sample, len(proposals))
     return Result(times, processor, len(proposals), distinct, differences)
+
+
+def measure_calls(threads: int, rounds: int) -> tuple[dict[Calls, float], dict[Calls, float]]:
+    """Median wall and processor seconds an image of requests from several threads at once."""
+    taken = {Calls(what, callers): [] for callers in CALLERS for what in (SERVED, DECODED)}
+    with Program(SERVING, threads) as program:
+        for calls in taken:  # the first run arranges its weights
+            program.ask((STEP, calls))
+        for _ in range(rounds):
+            for calls, pairs in taken.items():
+                pairs.append(program.ask((STEP, calls)))
+    times, processor = (
+        {c: statistics.median(pair[i] for pair in pairs) / IMAGES for c, pairs in taken.items()}
+        for i in (0, 1)
+    )
+    return times, processor
 
 
 def pooled_otherwise(rois: np.ndarray, precision: str) -> np.ndarray:
@@ -277,6 +300,10 @@ def main(argv: list[str]) -> int:
         f"{args.rounds} rounds. VGG16, {height} x {width} pixels, {len(proposals)} proposals; SVD "
         f"{args.svd}; R-CNN from {min(args.rcnn_sample, len(proposals))} proposals.\n\n"
         + describe(result, search)
+    )
+    text += (
+        f"\nSqueezeNet at 96 x 128 pixels, requests of one JPEG file, medians of {args.rounds} "
+        "rounds:\n\n" + format_calls(*measure_calls(args.threads, args.rounds))
     )
     print(text)
     with replacing(args.out) as partial:

@@ -14,6 +14,10 @@ ONNX_FILE = "model.onnx"  # in the folder of the models
 DETECT, NETWORK, RCNN = "detect_pixels", "network", "R-CNN"
 # Parts of `DETECT`.
 PREPARE, TRUNK, POOL, HEADS, SUPPRESS = "prepare", "trunk", "RoI pooling", "heads", "suppression"
+# Signatures that are called from several threads at once, and how many.
+SERVED, DECODED = "serving_default", "decoding and detect_pixels"
+CALLERS = (1, 2, 8)
+IMAGES = 48  # of a measurement of them
 
 
 class Step(NamedTuple):
@@ -23,6 +27,13 @@ class Step(NamedTuple):
     precision: str
     engine: str = CUSTOM
     svd: bool = False  # of ours; of another library: timed beside ours with SVD
+
+
+class Calls(NamedTuple):
+    """Requests from several threads at once that are timed together."""
+
+    what: str
+    callers: int
 
 
 @dataclass(frozen=True)

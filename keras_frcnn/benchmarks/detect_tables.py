@@ -6,7 +6,9 @@ Times come as median seconds by `Step`. Those of R-CNN are of all proposals (`sc
 from collections.abc import Mapping
 
 from keras_frcnn.benchmarks.detect_steps import (
+    CALLERS,
     CUSTOM,
+    DECODED,
     DETECT,
     HEADS,
     NETWORK,
@@ -16,8 +18,10 @@ from keras_frcnn.benchmarks.detect_steps import (
     PRECISIONS,
     PREPARE,
     RCNN,
+    SERVED,
     SUPPRESS,
     TRUNK,
+    Calls,
     Step,
 )
 
@@ -123,6 +127,31 @@ def format_stages(times: Times, proposals: float) -> str:
     lines.append(["total", *(f"{_ms(total)} ms" for total in totals)])
     without = (f"{_ms(total - proposals)} ms" for total in totals)
     lines.append(["total without proposals", *without])
+    return markdown(lines)
+
+
+def format_calls(seconds: Mapping[Calls, float], processor: Mapping[Calls, float]) -> str:
+    """`serving_default` beside what it is made of, as a Markdown table.
+
+    Args:
+        seconds: wall seconds an image.
+        processor: the same of all threads together.
+    """
+    lines = [
+        [
+            "requests at once",
+            f"{SERVED} (images/s)",
+            f"{DECODED} (images/s)",
+            f"{SERVED} (processor ms)",
+            f"{DECODED} (processor ms)",
+            "ratio",
+        ]
+    ]
+    for callers in CALLERS:
+        both = Calls(SERVED, callers), Calls(DECODED, callers)
+        times = [processor[calls] for calls in both]
+        row = [str(callers), *(f"{1 / seconds[calls]:.1f}" for calls in both)]
+        lines.append([*row, *map(_ms, times), f"{times[0] / times[1]:.2f}"])
     return markdown(lines)
 
 

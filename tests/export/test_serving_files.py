@@ -94,3 +94,15 @@ def test_server_is_given_the_files():
         for name in re.findall(r"--\w+_file=/etc/tensorflow-serving/(\S+?)\"?[,\]\s]", text):
             assert (SERVING / name).exists()
         assert "--model_config_file=" in text and "--batching_parameters_file=" in text
+
+
+def test_servers_are_not_root_and_listen_here_alone():
+    for file in ("Dockerfile", "custom_op/Dockerfile"):
+        last = (SERVING / file).read_text().rsplit("\nFROM ", 1)[1]
+        assert re.findall(r"^USER (.*)$", last, re.M) == ["65534:65534"]
+    compose = (SERVING / "compose.yaml").read_text()
+    assert 'user: "65534:65534"' in compose
+    ports = re.findall(r'- "(\S*):85\d\d"', compose)
+    assert ports == ["127.0.0.1:8500", "127.0.0.1:8501"]
+    for published in re.findall(r"-p (\S+)", (SERVING / "Dockerfile").read_text()):
+        assert published.startswith("127.0.0.1:")

@@ -6,9 +6,10 @@ import pytest
 
 from keras_frcnn.benchmarks import detect
 from keras_frcnn.benchmarks import detect_steps as names
-from keras_frcnn.benchmarks.detect_steps import Step, our_steps
+from keras_frcnn.benchmarks.detect_steps import Calls, Step, our_steps
 from keras_frcnn.benchmarks.detect_tables import (
     format_aims,
+    format_calls,
     format_programs,
     format_stages,
     scale_up,
@@ -92,6 +93,16 @@ def test_tables_of_one_precision(precision):
 def test_every_program_has_a_row():
     table = format_programs(made_up_times())
     assert len(table.splitlines()) == 2 + 8 + 4 + 1 + 6
+
+
+def test_requests_at_once_beside_what_they_are_made_of():
+    seconds = {
+        Calls(what, n): 0.25 / n for n in names.CALLERS for what in (names.SERVED, names.DECODED)
+    }
+    processor = {c: 0.22 if c.what == names.SERVED else 0.2 for c in seconds}
+    lines = format_calls(seconds, processor).splitlines()
+    assert lines[2].strip("| ").split(" | ") == ["1", "4.0", "4.0", "220", "200", "1.10"]
+    assert [line.split(" | ")[1] for line in lines[3:]] == ["8.0", "32.0"]
 
 
 def test_csv_has_every_step(tmp_path):

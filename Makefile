@@ -7,7 +7,7 @@
 PYTHON ?= python3
 PY = .venv/bin/python
 
-.PHONY: demo test test-slow test-all lint clean
+.PHONY: demo test test-slow test-all soak lint clean
 
 # Two processes share the tests, a file at a time.
 PYTEST = $(PY) -m pytest -n 2 --dist loadfile
@@ -23,6 +23,11 @@ test-slow: .venv/test-tools
 	$(PYTEST) -m slow
 
 test-all: test test-slow
+
+# The long campaign of faults (tests/faults): seconds for each of its two dozen parts.
+SOAK_SECONDS ?= 300
+soak: .venv/test-tools
+	$(PY) -m tests.faults --seconds $(SOAK_SECONDS)
 
 lint: .venv/test-tools
 	$(PY) -m ruff check .

@@ -29,7 +29,7 @@ from tests.tiny import add_trunk
 
 SETTINGS = (
     "--trunk tiny --fc-units 16,16 --min-side 64 --max-side 100 --rois-per-image 16 --rate 0.01 "
-    "--precision float32 --steps 6 --deterministic --checkpoint-every 2 --validate test "
+    "--precision float32 --steps 6 --deterministic true --checkpoint-every 2 --validate test "
     "--validate-every 3 --split trainval"
 )
 COMMANDS = ("proposals", "train", "evaluate", "detect", "export")
@@ -172,11 +172,13 @@ def full_disk(command: str):
 
 
 def _compare(command, folder, disturb):
-    place, results, _ = undisturbed()
+    place, results, seconds = undisturbed()
+    # On a busy machine a training of a second takes a minute.
+    patience = max(HANG, 5 * seconds[command])
     try:
         disturbed = place.without(command, folder)
         disturb(disturbed)
-        status, output, _ = execute(disturbed, command)
+        status, output, _ = execute(disturbed, command, patience)
         if status:
             raise Lost(f"run again it ends with status {status}: {output[-500:]}")
         found, expected = disturbed.result(command), results[command]
@@ -188,11 +190,16 @@ def _compare(command, folder, disturb):
 
 
 def execute(
-    place: Place, command: str, kill_after: float | None = None, size_limit: int | None = None
+    place: Place,
+    command: str,
+    patience: float = 5 * HANG,
+    kill_after: float | None = None,
+    size_limit: int | None = None,
 ) -> tuple[int, str, float]:
     """Run a command; returns exit status, output and seconds.
 
     Args:
+        patience: seconds after which it hangs.
         kill_after: seconds after which it is killed, if it is not done by then.
         size_limit: bytes that a file may have.
     """
@@ -207,8 +214,8 @@ def execute(
             if begun is None:
                 wait = 10 * HANG  # for the first import of TensorFlow
             else:
-                patience = HANG if kill_after is None or is_killed else kill_after
-                wait = max(begun + patience - time.monotonic(), 0)
+                left = patience if kill_after is None or is_killed else kill_after
+                wait = max(begun + left - time.monotonic(), 0)
             if not reader.poll(wait):
                 if kill_after is None or is_killed:
                     raise Lost(f"{command} hangs")
@@ -256,9 +263,11 @@ def _members(path):
             if name.endswith(".h5"):
                 with h5py.File(io.BytesIO(content)) as file:
                     file.visititems(
-                        lambda key, item: found.update({key: item[()].tobytes()})
-                        if isinstance(item, h5py.Dataset)
-                        else None
+                        lambda key, item: (
+                            found.update({key: item[()].tobytes()})
+                            if isinstance(item, h5py.Dataset)
+                            else None
+                        )
                     )
             else:
                 found[name] = content

@@ -23,7 +23,9 @@ def annotation(folder: Path):
     text = path.read_text()
 
     def attempt(rng):
-        path.write_bytes(mutated_text(rng, text) if rng.integers(4) else mutated_bytes(rng, text.encode()))
+        path.write_bytes(
+            mutated_text(rng, text) if rng.integers(4) else mutated_bytes(rng, text.encode())
+        )
         # Two images that claim one file, or classes of no object, are matters of the folder.
         with refusal_names(path, root):
             _check(data.load(root, "train"))

@@ -27,7 +27,9 @@ def threads(folder: Path):
     requests = []
     for i, (height, width) in enumerate(sizes):
         files = [encoded(photograph(height, width, seed=j), "JPEG") for j in range(1 + i % 2)]
-        boxes = np.stack([proposals_in(height, width, 20 + 10 * i, seed=j) for j in range(len(files))])
+        boxes = np.stack(
+            [proposals_in(height, width, 20 + 10 * i, seed=j) for j in range(len(files))]
+        )
         requests.append((tf.constant(files), tf.constant(boxes)))
     expected = [_numbers(serve(image_bytes=a, proposals=b)) for a, b in requests]
     memory = _Memory()

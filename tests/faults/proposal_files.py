@@ -39,7 +39,10 @@ def npz(folder: Path):
 def mat(folder: Path):
     """A file as the Fast R-CNN code has them; without compression nothing tells other boxes."""
     boxes = _boxes()
-    cells = {"images": np.empty((len(NAMES), 1), object), "boxes": np.empty((1, len(NAMES)), object)}
+    cells = {
+        "images": np.empty((len(NAMES), 1), object),
+        "boxes": np.empty((1, len(NAMES)), object),
+    }
     cells["images"][:, 0] = [name.rsplit(".")[0] for name in NAMES]
     for i, b in enumerate(boxes):  # rows (y1, x1, y2, x2), from 1, both ends inside
         cells["boxes"][0, i] = (b[:, (1, 0, 3, 2)] + (1, 1, 0, 0)).astype(np.uint16)

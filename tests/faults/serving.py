@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.client import OUTPUTS, Client
 from keras_frcnn.export.inputs import MAX_COORDINATE
 from keras_frcnn.export.saved_model import export_saved_model
-from keras_frcnn.detection.detector import Detector
 from tests.export.conftest import CLASSES, MAX_PIXELS, MEANS, small_model
 from tests.export.requests import encoded, photograph, proposals_in
 from tests.faults.campaign import Lost

@@ -19,7 +19,7 @@ DATASET = Dataset("photos", ("cat",), tuple(ImageRecord(n, n, 400, 500) for n in
 def _boxes(count=60):
     rng = np.random.default_rng(5)
     corners = np.sort(rng.integers(1, 400, (len(NAMES), count, 2, 2)), axis=2)
-    return [(c.reshape(-1, 4) + (0, 0, 1, 1)).astype(np.float32) for c in corners]
+    return [np.add(c.reshape(-1, 4), (0, 0, 1, 1), dtype=np.float32) for c in corners]
 
 
 def npz(folder: Path):

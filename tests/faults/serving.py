@@ -78,16 +78,16 @@ def requests(folder: Path):
 def rest_answers(folder: Path):
     """Answers over HTTP, damaged in the JSON or anywhere."""
     path, answer = _photo(folder), _Answer()
+    text = json.dumps({"outputs": _outputs()})
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_answer_always, args=(listener, answer), daemon=True).start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models/detector"
 
     def attempt(rng):
         if rng.integers(3):
-            body, length = mutated_json(rng, json.dumps({"outputs": _outputs()})), None
-            answer.content = _http(body)
+            answer.content = _http(mutated_json(rng, text))
         else:
-            answer.content = mutated_bytes(rng, _http(json.dumps({"outputs": _outputs()}).encode()))
+            answer.content = mutated_bytes(rng, _http(text.encode()))
         _ask(Client(url, timeout=10, retries=0), path)
 
     return attempt

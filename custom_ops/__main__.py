@@ -8,33 +8,34 @@ from keras_frcnn.notices import hide_notices
 def main() -> int:
     """Build the op library, test it where there is a GPU, and print what it holds.
 
-    Returns 1 where it cannot be built, or the GPU fails the test.
+    Returns 1 where it cannot be had, or the GPU fails the test.
     """
     hide_notices()
     # Only now: these import TensorFlow.
     import tensorflow as tf
 
     from keras_frcnn.custom_ops.build import (
-        CompileError,
         build,
         cuda_architectures,
         instruction_set,
         why_no_cuda,
     )
-    from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
+    from keras_frcnn.custom_ops.compiler import find_compiler
     from keras_frcnn.custom_ops.library import load_library
     from keras_frcnn.custom_ops.self_test import SelfTestError
+    from keras_frcnn.errors import InputError
 
     print(f"TensorFlow {tf.__version__}")
     try:
         path = build(again_without_cuda=True)
-    except (NoCompilerError, CompileError) as error:
+    except (RuntimeError, InputError, OSError) as error:
         print(f"RoI pooling: built-in TensorFlow ops, because {error}")
         return 1
     failure = None
     try:
         # Before the file is looked into, which loads it: TensorFlow sees a first load's ops alone.
-        load_library()
+        if load_library() is None:  # which has said why
+            return 1
     except SelfTestError as error:
         failure = error
     print(f"RoI pooling: compiled op {path}")

@@ -1,7 +1,8 @@
 """Compiles the op library for the TensorFlow that is installed.
 
 The library lives in the cache folder under a name that holds TensorFlow's version and a hash of
-the sources, the flags and the compilers' versions: when any of them changes it is built anew.
+the sources, the flags and the compilers' versions: when any of them changes it is built anew, and
+so it is where somebody else may have written it (`keras_frcnn.custom_ops.seal`).
 
 Where there is a CUDA compiler, kernels for GPUs are part of it. Where that compiler fails, the
 library is built without them, and the reason is kept in a file beside it.
@@ -14,18 +15,20 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tensorflow as tf
 
-from keras_frcnn.custom_ops import cuda
+from keras_frcnn.custom_ops import cuda, seal
 from keras_frcnn.custom_ops.compiler import find_compiler
-from keras_frcnn.files import cache_dir, locked, make_folder, replacing
+from keras_frcnn.errors import InputError
+from keras_frcnn.files import cache_dir, locked, make_cache_folder, private_folder, replacing
+from keras_frcnn.waiting import telling_of_waits
 
 SOURCE_DIR = Path(__file__).resolve().parent / "kernels"
+FOLDER = "ops"  # of the cache
 X86 = ("x86_64", "AMD64")
 
 # The kernels are compiled for each instruction set and chosen at run time, so a library works on
@@ -41,6 +44,8 @@ COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contr
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]
 
+MAX_SAID = 2000  # characters of what a compiler says that are shown
+
 
 class CompileError(RuntimeError):
     """The compiler could not build the op; the message is the compiler's."""
@@ -48,8 +53,7 @@ class CompileError(RuntimeError):
 
 def library_path(compiler: list[str], nvcc: cuda.Nvcc | None = None) -> Path:
     """Where the library for these sources, these compilers and this TensorFlow is kept."""
-    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(version)
+    digest = hashlib.sha256(_run([*compiler, "--version"]).encode())
     for part in [*compiler, platform.machine(), *_all_flags(), *_link_flags()]:
         digest.update(part.encode() + b"\0")
     if nvcc:
@@ -58,7 +62,7 @@ def library_path(compiler: list[str], nvcc: cuda.Nvcc | None = None) -> Path:
     for source in _sources():
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     name = f"roi_pool-tf{tf.__version__}-{digest.hexdigest()[:16]}.so"
-    return cache_dir() / "ops" / name
+    return cache_dir() / FOLDER / name
 
 
 def build(again_without_cuda: bool = False) -> Path:
@@ -71,6 +75,7 @@ def build(again_without_cuda: bool = False) -> Path:
         NoCompilerError: there is no C++ compiler.
         CompileError: the compiler failed.
         InputError: the cache folder cannot be written or locked.
+        UntrustedError: others can write into the cache folder.
     """
     compiler = find_compiler()
     try:
@@ -79,17 +84,27 @@ def build(again_without_cuda: bool = False) -> Path:
         nvcc = None
     library = library_path(compiler, nvcc)
     failure = _failure_file(library)
-    if library.exists() and not (again_without_cuda and failure.exists()):
-        return library
-    make_folder(library.parent)
+    folder = make_cache_folder(FOLDER)
+    seal.check_folders(folder.parent, folder)
+    with telling_of_waits(f"reading {library}"):
+        if _is_ready(library) and not (again_without_cuda and failure.exists()):
+            return library
     with locked(library.with_suffix(".lock"), wait=True):
         if again_without_cuda and failure.exists():
             library.unlink(missing_ok=True)
             failure.unlink()
-        if not library.exists():
-            print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
-            with replacing(library) as partial, tempfile.TemporaryDirectory() as work:
-                _compile(compiler, nvcc, Path(work), partial, failure)
+        if _is_ready(library):  # by now, thanks to another process
+            return library
+        if library.exists():
+            warnings.warn(f"{seal.what_is_wrong(library)}; it is built anew", stacklevel=2)
+        print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
+        try:
+            with private_folder(folder, ".build-") as work:
+                built = work / library.name
+                _compile(compiler, nvcc, work, built, failure)
+                seal.install(built, library)
+        except OSError as error:
+            raise InputError(f"cannot write {library}: {error}") from error
     return library
 
 
@@ -124,6 +139,10 @@ def instruction_set(library: Path) -> str:
     name = ctypes.CDLL(str(library)).KerasFrcnnCpuKernels
     name.restype = ctypes.c_char_p
     return name().decode()
+
+
+def _is_ready(library: Path) -> bool:
+    return library.exists() and seal.what_is_wrong(library) is None
 
 
 def _compile(
@@ -162,14 +181,22 @@ def _compile(
                 f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds them.",
                 stacklevel=3,
             )
-            failure.write_text(str(error))
+            with replacing(failure) as partial:
+                partial.write_text(str(error))
     _run([*compiler, "-shared", "-o", str(library), *objects, *link_flags])
 
 
-def _run(command: list[str]) -> None:
-    result = subprocess.run(command, capture_output=True, text=True)
+def _run(command: list[str]) -> str:
+    """What a command prints."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:  # of another machine's processor, say
+        raise CompileError(f"{shlex.join(command)}\n{error}") from error
     if result.returncode:
-        raise CompileError(f"{shlex.join(command)}\n{result.stderr}")
+        said = result.stderr.strip() or f"exit status {result.returncode}"
+        said = said if len(said) <= MAX_SAID else f"{said[:MAX_SAID]}..."
+        raise CompileError(f"{shlex.join(command)}\n{said}")
+    return result.stdout
 
 
 def _sources() -> list[Path]:

@@ -163,7 +163,7 @@ def _static_runtime(nvcc: str) -> Path:
 
 def _output(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:  # of another machine's processor, say
         raise CudaUnavailableError(f"{shlex.join(command)}\n{error}") from error
     if done.returncode:

@@ -1,25 +1,21 @@
 """Loads the compiled op library, once, and registers the gradients of its ops."""
 
+import contextlib
 import functools
 import warnings
 
 import tensorflow as tf
 
-from keras_frcnn.custom_ops.build import (
-    CompileError,
-    build,
-    cuda_architectures,
-    why_no_cuda,
-)
-from keras_frcnn.custom_ops.compiler import NoCompilerError
+from keras_frcnn.custom_ops.build import build, cuda_architectures, why_no_cuda
 from keras_frcnn.custom_ops.self_test import compare_cpu_and_gpu
+from keras_frcnn.errors import InputError
 
 
 @functools.cache
 def load_library():
-    """The module of compiled ops, built first where it has to be; None where it cannot be built.
+    """The module of compiled ops, built first where it has to be; None where it cannot be had.
 
-    A warning says, once, why it could not and how to change that. So does one beside a GPU for
+    A warning says, once, why it cannot and how to change that. So does one beside a GPU for
     which there are no kernels. Kernels for GPUs are compared with those for the CPU, once after
     they were built.
 
@@ -28,14 +24,16 @@ def load_library():
     """
     try:
         path = build()
-    except (NoCompilerError, CompileError) as error:
+        library = tf.load_op_library(str(path))
+    # No compiler, or one that fails; a cache that cannot be written, or that others can write; a
+    # library that the system does not let run, as on a disk that may hold no programs.
+    except (RuntimeError, InputError, OSError, tf.errors.OpError) as error:
         warnings.warn(
             "RoI pooling runs on built-in TensorFlow ops, with the same results but slower:"
             f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds the fast op.",
             stacklevel=3,
         )
         return None
-    library = tf.load_op_library(str(path))
     if tf.config.list_logical_devices("GPU"):  # which leaves out those that the program hid
         _look_after_gpu(library, path)
     gradient = functools.partial(_gradient, library)
@@ -56,7 +54,8 @@ def _look_after_gpu(library, path):
     if not tested.exists():
         with tf.init_scope():  # not as part of a graph that is being traced
             compare_cpu_and_gpu(library)
-        tested.touch()
+        with contextlib.suppress(OSError):  # a full disk: it is tested again the next time
+            tested.touch()
 
 
 def _gradient(library, op, grad_output, _):

@@ -1,14 +1,34 @@
-"""Writing files whole or not at all, and where the project keeps what it can make again."""
+"""Writing files whole or not at all, and where the project keeps what it can make again.
 
+What is being written has an unpredictable name and is opened exclusively, so that nobody can put a
+link to another file in its place. A lock tells that its process lives: what a killed process has
+left is removed by the next one that writes into the same folder (not on Windows, which has no such
+locks, files that are not finished).
+"""
+
+import contextlib
+import functools
 import json
 import os
+import re
+import secrets
 import shutil
-import uuid
+import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.waiting import telling_of_waits
+
+try:
+    import fcntl
+except ImportError:  # Windows, which lets nobody remove a file that is open
+    fcntl = None
+
+_TOKEN_BYTES = 8
+_PARTIAL = re.compile(rf"\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.partial(\..*)?")
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 def make_folder(path: Path) -> None:
@@ -20,23 +40,20 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path, by_several: bool = False) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Write to the path this yields; it takes the place of `path` when the block has succeeded.
 
-    It has the suffix of `path` and lies beside it. When the block fails or is interrupted it is
-    removed and `path` is left as it was. What is left by a killed process the next one writes
-    over, unless several processes may write the file at once (`by_several`): then each has its
-    own. A disk that cannot be written is an `InputError`.
+    It is an empty file with the suffix of `path`, beside it. When the block fails or is
+    interrupted it is removed and `path` is left as it was. A disk that cannot be written is an
+    `InputError`.
     """
-    own = f".{uuid.uuid4().hex}" if by_several else ""
-    partial = path.with_name(f".{path.stem}{own}.partial{path.suffix}")
+    _clear(path.parent.absolute())
     try:
-        yield partial
-        os.replace(partial, path)
+        with _partial_file(path.parent, path.suffix) as partial:
+            yield partial
+            os.replace(partial, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content) -> None:
@@ -50,18 +67,23 @@ def locked(path: Path, wait: bool) -> Iterator[None]:
     """Keep other processes out of the block, by a lock on the file `path`, which need not exist.
 
     The system frees the lock when its process ends, however it ends, so none is left behind by one
-    that was killed; the empty file may stay.
+    that was killed; the empty file may stay. A wait of more than some seconds is told.
 
     Raises:
         filelock.Timeout: another process holds the lock, and this one is not to `wait` for it.
-        InputError: the file cannot be written, or its file system has no locks.
+        InputError: the file cannot be written, is a link to another, or its file system has no
+            locks.
     """
     import filelock  # here, since most of what imports this module locks nothing
 
     # Without the library's fallback to files that mean a lock: killed processes leave those behind.
     lock = filelock.FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
     try:
-        lock.acquire()
+        with telling_of_waits(
+            f"getting the lock {path} (another process has it, or the disk hangs)"
+        ):
+            _check_own_name(path)
+            lock.acquire()
     except filelock.Timeout:
         raise
     except (OSError, NotImplementedError) as error:
@@ -86,16 +108,14 @@ def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
     Raises:
         InputError: `parent` cannot be written.
     """
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         try:
-            _clear_left(parent, prefix)
+            clear_folders(parent, prefix)
             # The lock is there before the folder, or another process would take it for left.
-            lock = parent / f"{prefix}{uuid.uuid4().hex}.lock"
-            stack.callback(lock.unlink, missing_ok=True)
-            try:
-                stack.enter_context(locked(lock, wait=False))
-            except InputError:
-                pass  # without locks nothing is cleared either
+            lock = parent / f"{prefix}{secrets.token_hex(_TOKEN_BYTES)}.lock"
+            stack.callback(_remove, lock)
+            with contextlib.suppress(InputError):  # without locks nothing is cleared either
+                stack.enter_context(locked(lock, wait=True))
             folder = lock.with_suffix("")
             folder.mkdir(mode=0o700)
         except OSError as error:
@@ -104,7 +124,7 @@ def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
         yield folder
 
 
-def _clear_left(parent: Path, prefix: str) -> None:
+def clear_folders(parent: Path, prefix: str) -> None:
     """Remove the folders of killed processes, see `private_folder`."""
     import filelock
 
@@ -115,13 +135,100 @@ def _clear_left(parent: Path, prefix: str) -> None:
             with locked(lock, wait=False):
                 if folder.is_dir() and not folder.is_symlink():
                     shutil.rmtree(folder, ignore_errors=True)
-                lock.unlink(missing_ok=True)
+                _remove(lock)
         except (filelock.Timeout, InputError):
             pass  # of a process that is at work, or not ours to remove
 
 
 def cache_dir() -> Path:
-    """The cache folder: `$KERAS_FRCNN_CACHE`, else `keras-frcnn` in the user's cache folder."""
+    """The cache folder: `$KERAS_FRCNN_CACHE`, else `keras-frcnn` in the user's cache folder.
+
+    Raises:
+        InputError: the user has no home folder.
+    """
     if override := os.environ.get("KERAS_FRCNN_CACHE"):
         return Path(override)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras-frcnn"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras-frcnn"
+    except RuntimeError as error:
+        raise InputError(
+            "this user has no home folder to keep a cache in; set KERAS_FRCNN_CACHE to a folder"
+        ) from error
+
+
+def make_cache_folder(name: str) -> Path:
+    """The folder `name` of the cache, made so that others cannot write into it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    root = cache_dir()
+    with telling_of_waits(f"looking into the cache folder {root}"):
+        try:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (root, root / name):
+                folder.mkdir(0o755, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make the folder {root / name}: {error}; see that the cache folder can be "
+                "written to and that the disk has room, or set KERAS_FRCNN_CACHE to another"
+            ) from error
+    return root / name
+
+
+def _check_own_name(path: Path) -> None:
+    """That a lock on `path` opens no other file; filelock, by itself, cuts off what it opens."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+        raise OSError("it is a link to another file; remove it")
+
+
+@contextmanager
+def _partial_file(folder: Path, suffix: str) -> Iterator[Path]:
+    """A new file, locked by this process; removed at the end where it still has its name."""
+    while True:
+        path = folder / f".{secrets.token_hex(_TOKEN_BYTES)}.partial{suffix}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            if _lock(file) and not os.fstat(file).st_nlink:
+                os.close(file)  # another process took it for a dead one's before it was locked
+                continue
+        break
+    if not fcntl:  # a file that is open cannot be renamed there
+        os.close(file)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        if fcntl:
+            os.close(file)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # on Windows it goes with its lock
+        path.unlink(missing_ok=True)
+
+
+def _lock(file: int) -> bool:
+    """Lock an open file, if it is not locked already; False where the system has other locks."""
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return bool(fcntl)
+
+
+@functools.cache
+def _clear(folder: Path) -> None:
+    """Remove, once a process, the half-written files of processes that were killed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        left = [entry.path for entry in entries if _PARTIAL.fullmatch(entry.name)]
+        for path in left:
+            with contextlib.suppress(OSError):  # its process lives, or it is not ours to remove
+                file = os.open(path, os.O_RDWR | os.O_NONBLOCK | _NO_LINKS)
+                try:
+                    if _lock(file):
+                        os.unlink(path)
+                finally:
+                    os.close(file)

@@ -18,5 +18,5 @@ def target_cache_of_the_tests(tmp_path_factory):
     """Statistics of test data do not belong into the user's cache folder."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_frcnn.batches.target_statistics.cache_dir", lambda: folder)
+        patch.setattr("keras_frcnn.batches.target_statistics.make_cache_folder", lambda _: folder)
         yield

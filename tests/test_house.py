@@ -34,6 +34,8 @@ FLOORS = (
     "numpy_boxes",
     "file_names",
     "files",
+    "waiting",
+    "opencv",
     "progress_bar",
     "notices",
     "errors",

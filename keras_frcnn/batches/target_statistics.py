@@ -15,7 +15,8 @@ from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.sampling import assign
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
-from keras_frcnn.files import cache_dir, make_folder, replacing
+from keras_frcnn.files import make_cache_folder, replacing
+from keras_frcnn.waiting import telling_of_waits
 
 # Less spread than this is none to normalise by: the proposals of a class agree in a coordinate with
 # their objects, or there are none.
@@ -68,11 +69,12 @@ def cached_target_statistics(
     Raises:
         InputError: the cache folder cannot be written.
     """
-    path = cache_dir() / "targets" / f"{fingerprint(images, fg_iou)}.npz"
+    path = make_cache_folder("targets") / f"{fingerprint(images, fg_iou)}.npz"
     shape = (len(images.dataset.class_names), 4)
     if path.exists():
         try:
-            return _read(path, shape)
+            with telling_of_waits(f"reading {path}"):
+                return _read(path, shape)
         # What NumPy raises depends on which bytes are damaged.
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(f"{path} is damaged ({error}) and computed again", stacklevel=2)
@@ -106,9 +108,8 @@ def _read(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _write(path: Path, mean: np.ndarray, std: np.ndarray) -> None:
-    make_folder(path.parent)
     try:
-        with replacing(path, by_several=True) as partial:
+        with telling_of_waits(f"writing {path}"), replacing(path) as partial:
             np.savez(partial, mean=mean, std=std)
     except InputError as error:
         raise InputError(

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import ml_dtypes
 import numpy as np
 
@@ -57,6 +56,7 @@ from keras_frcnn.benchmarks.turns import OUTPUT, STEP, Program
 from keras_frcnn.data.images import open_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import replacing
+from keras_frcnn.opencv import opencv
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 
 SIZE = (600, 1000)  # pixels of the image made up for the benchmark, height and width
@@ -340,7 +340,7 @@ def _corner_cells(rois):
 
 def _search(image, threads):
     """The median time of selective search on the image, and its boxes."""
-    cv2.setNumThreads(threads)
+    opencv().setNumThreads(threads)
     seconds = []
     for _ in range(3):
         start = time.perf_counter()

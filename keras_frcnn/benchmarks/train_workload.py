@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from keras_frcnn.benchmarks.roi_pool_workload import selective_search_like_rois
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
+from keras_frcnn.opencv import opencv
 
 NUM_CLASSES = 20
 PROPOSALS = 2000
@@ -45,6 +45,7 @@ def workload(folder: Path, sizes: list[tuple[int, int]]) -> ImageSet:
 
 def photograph(rng, height, width):
     """Noise of every scale and the grain of a film: uint8 [height, width, 3]."""
+    cv2 = opencv()
     image = rng.normal(128, 18, (height, width, 3)).astype(np.float32)
     for octave in range(9):
         cells = rng.normal(size=(2 + 2**octave, 2 + 2**octave, 3)).astype(np.float32)

@@ -8,8 +8,11 @@ import colorsys
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
+
+from keras_frcnn.opencv import opencv
+
+cv2 = opencv()
 
 WIDTH, HEIGHT = 224, 192  # not square, so that mixing up x and y shows
 SHAPES = ("circle", "cross", "ring", "square", "star", "triangle")

@@ -1,14 +1,13 @@
 """Writes folders in Pascal VOC format into the cache: the other half of `voc.py`."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from keras_frcnn.files import cache_dir
+from keras_frcnn.errors import InputError
+from keras_frcnn.files import clear_folders, make_cache_folder, private_folder
 
 
 class WrittenObject(NamedTuple):
@@ -25,25 +24,28 @@ def cached_folder(name: str, write: Callable[[Path], None]) -> Path:
 
     It appears under its name only when it is complete: an interrupted or failed `write` leaves
     nothing behind, and of two processes at once the first to finish provides it for both.
+
+    Raises:
+        InputError: the cache folder cannot be written.
     """
-    folder = cache_dir() / "data" / name
+    folder = make_cache_folder("data") / name
+    clear_folders(folder.parent, ".")  # of this and other data sets
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
     try:
-        for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
-            (unfinished / part).mkdir(parents=True)
-        write(unfinished)
-        unfinished.chmod(0o755)  # mkdtemp made it its owner's alone
-        try:
-            # Not `files.replacing`: a folder takes the place of no other that has something in it.
-            os.replace(unfinished, folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was faster
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with private_folder(folder.parent, f".{name}-") as unfinished:
+            for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
+                (unfinished / part).mkdir(parents=True)
+            write(unfinished)
+            unfinished.chmod(0o755)  # until now it was its owner's alone
+            try:
+                # Not `files.replacing`: a folder takes the place of no other with something in it.
+                os.replace(unfinished, folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process was faster
+                    raise
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error}") from error
     return folder
 
 

@@ -8,7 +8,7 @@ import hashlib
 import re
 import sqlite3
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
 from keras_frcnn.file_names import file_names
-from keras_frcnn.files import cache_dir
+from keras_frcnn.files import make_cache_folder
+from keras_frcnn.waiting import telling_of_waits
 
 _APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
 _FORMAT = 1
@@ -33,7 +34,7 @@ def default_cache_path(dataset: Dataset) -> Path:
         source = Path(source).resolve().name
     name = re.sub(r"[^\w.-]+", "-", source).strip("-.")
     (name,) = file_names([name or "images"])  # which cuts long ones
-    return cache_dir() / "proposals" / f"{name}.sqlite"
+    return make_cache_folder("proposals") / f"{name}.sqlite"
 
 
 def image_key(record: ImageRecord) -> str:
@@ -56,7 +57,7 @@ class ProposalCache:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        with self._errors_named():
+        with self._errors_named("opening"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Autocommit: each statement outside BEGIN is a transaction. The rollback journal, not
             # WAL, since home folders are often on network file systems, which WAL does not bear.
@@ -64,7 +65,7 @@ class ProposalCache:
                 self.path, timeout=_BUSY_SECONDS, isolation_level=None
             )
         try:
-            with self._errors_named():
+            with self._errors_named("opening"):
                 self._create_or_check()
         except BaseException:
             self._connection.close()
@@ -90,7 +91,7 @@ class ProposalCache:
     def put(self, image: str, method: str, boxes: np.ndarray) -> None:
         """Store the boxes, float32 [P, 4]; they are on disk when this returns."""
         compressed = zlib.compress(np.ascontiguousarray(boxes, "<f4").tobytes(), 1)
-        with self._errors_named():
+        with self._errors_named("writing to"):
             self._connection.execute(
                 "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?)", (image, method, compressed)
             )
@@ -123,14 +124,20 @@ class ProposalCache:
         )
 
     @contextmanager
-    def _errors_named(self):
+    def _errors_named(self, slow: str | None = None):
+        """Name the file in errors; where what is done may be `slow`, also while it is."""
+        telling = telling_of_waits(
+            f"{slow} {self.path} (another process writes, or the disk hangs)"
+        )
         try:
-            yield
+            with telling if slow else nullcontext():
+                yield
         # OperationalError: locked, full, not permitted. It is a DatabaseError, so it comes first.
         except (OSError, sqlite3.OperationalError) as error:
             raise InputError(
                 f"{self.path}: the proposal cache cannot be used ({error}); "
-                "see that its folder can be written to and that the disk has room"
+                "see that its folder can be written to and that the disk has room; "
+                "KERAS_FRCNN_CACHE names another cache folder"
             ) from error
         except (sqlite3.DatabaseError, zlib.error, ValueError) as error:
             raise InputError(

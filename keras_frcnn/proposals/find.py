@@ -10,12 +10,14 @@ import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
+from keras_frcnn.opencv import opencv
 from keras_frcnn.progress_bar import counted
 from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.proposals.worker import Worker
 from keras_frcnn.settings import Settings
+from keras_frcnn.waiting import telling_of_waits
 
 
 def find_proposals(
@@ -39,7 +41,8 @@ def find_proposals(
         cache_path: the SQLite file to use instead of `default_cache_path(dataset)`.
 
     Raises:
-        InputError: an image cannot be read, or the cache file is not usable; it is named.
+        InputError: an image cannot be read, its search dies, or the cache file is not usable; it is
+            named. Or OpenCV lacks selective search.
     """
     method = SelectiveSearch() if method is None else method
     processes = _usable_processors() if processes is None else processes
@@ -47,13 +50,16 @@ def find_proposals(
         raise InputError(f"processes is {processes}; it must be at least 1")
     keys = [image_key(record) for record in dataset.images]
     with ProposalCache(cache_path or default_cache_path(dataset)) as cache:
-        found = {key: cache.get(key, method.cache_key) for key in set(keys)}
+        with telling_of_waits(f"reading the proposals of {len(keys)} images from {cache.path}"):
+            found = {key: cache.get(key, method.cache_key) for key in set(keys)}
         missing = {
             key: record
             for key, record in zip(keys, dataset.images, strict=True)
             if found[key] is None
         }
         if missing:
+            if isinstance(method, SelectiveSearch):
+                opencv()  # here, so that its message comes once and before the search
             search = _search(missing, method, min(processes, len(missing)))
             shown = counted(search, len(missing), "proposals") if progress else search
             for key, boxes in shown:

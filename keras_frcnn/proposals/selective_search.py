@@ -5,10 +5,10 @@ P is the number of proposals of an image.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.opencv import opencv
 
 # Part of every cache key: raise it when the same parameters start to give other boxes.
 _VERSION = 1
@@ -63,8 +63,9 @@ class SelectiveSearch:
         Returns float32 [P, 4], boxes (x1, y1, x2, y2) in pixels of `image`, inside it, all
         different, in a random but fixed order; the whole image where the search finds nothing.
         The same image and parameters always give the same boxes. Raises `InputError` for
-        another kind of array.
+        another kind of array, and where OpenCV lacks selective search.
         """
+        cv2 = opencv()
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(
                 "selective search needs a non-empty uint8 RGB image [H, W, 3], "

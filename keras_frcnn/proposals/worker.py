@@ -6,6 +6,7 @@ is no way out once TensorFlow has started its threads. These children import onl
 needs, and they end by themselves when their parent is gone, however it went.
 """
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -15,6 +16,14 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.opencv import opencv
+
+# With `-m` or `-c` Python looks for modules in the current folder first, and would run a numpy.py.
+# PYTHONSAFEPATH prevents that from Python 3.11 on; this does it in 3.10 as well.
+START = """import sys
+sys.path = [folder for folder in sys.path if folder]
+from keras_frcnn.proposals.worker import serve
+serve()"""
 
 
 class Worker:
@@ -23,10 +32,10 @@ class Worker:
     def __init__(self):
         path = os.pathsep.join(p for p in sys.path if p)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "keras_frcnn.proposals.worker"],
+            [sys.executable, "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # The child finds the same modules as the parent, and no others in the current folder.
+            # The child finds the same modules as the parent.
             env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
             # Ctrl-C goes to the parent alone, which then ends its children.
             start_new_session=True,  # passed over by Windows, which has the other
@@ -36,14 +45,16 @@ class Worker:
     def search(
         self, method: Callable[[np.ndarray], np.ndarray], path: str, orientation: int
     ) -> np.ndarray:
-        """What `method` gives for an image file; raises `InputError` if it cannot be read."""
+        """What `method` gives for an image file; raises `InputError` if that is not possible."""
         try:
             pickle.dump((method, path, orientation), self._process.stdin)
             self._process.stdin.flush()
             result = pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError) as error:
-            raise RuntimeError(
-                f"{path}: the proposal process ended with exit status {self._process.wait()}"
+            status = self._process.wait()
+            killed = "; the system may have run out of memory" if status == -9 else ""
+            raise InputError(
+                f"{path}: the process that searched it ended with exit status {status}{killed}"
             ) from error
         if isinstance(result, Exception):
             raise result
@@ -55,12 +66,12 @@ class Worker:
         self._process.wait()
 
 
-def _serve() -> None:
-    import cv2
-
+def serve() -> None:
+    """Answer requests until the parent sends no more: the child's main program."""
     from keras_frcnn.data.images import read_image
 
-    cv2.setNumThreads(1)  # the processes share the cores already
+    with contextlib.suppress(InputError):  # a method of the caller's own may do without OpenCV
+        opencv().setNumThreads(1)  # the processes share the cores already
     requests = sys.stdin.buffer
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
@@ -76,7 +87,3 @@ def _serve() -> None:
             answers.flush()
     except (EOFError, BrokenPipeError):  # the parent has finished or is gone
         os._exit(0)  # not through the interpreter's exit, which would flush the broken pipe again
-
-
-if __name__ == "__main__":
-    _serve()

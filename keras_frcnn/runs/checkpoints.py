@@ -6,6 +6,7 @@ name, so that a process killed at any moment leaves whole checkpoints only.
 """
 
 import errno
+import itertools
 import json
 import re
 import struct
@@ -30,7 +31,7 @@ _DAMAGE = (
     *(NotImplementedError, RuntimeError),
 )
 # Half-written files of a killed process: ours, and one Keras makes where memory is short.
-_LEFTOVERS = (".step-*.partial.keras", "tmp????????")
+_LEFTOVERS = (".*.partial.keras", "tmp????????")
 
 
 class DamagedCheckpoint(InputError):
@@ -129,10 +130,11 @@ def read_sums(path: Path) -> list[float]:
 
 
 def remove_leftovers(run: Path) -> None:
-    """Remove what a process left half-written that was killed while it saved."""
-    for pattern in _LEFTOVERS:
-        for path in (run / "checkpoints").glob(pattern):
-            path.unlink()
+    """Remove what a training left half-written that was killed while it saved; none is running."""
+    for folder, pattern in itertools.product((run, run / "checkpoints"), _LEFTOVERS):
+        for path in folder.glob(pattern):
+            if not path.is_dir():
+                path.unlink()
 
 
 def is_finite(model: keras.Model) -> bool:

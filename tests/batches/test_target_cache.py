@@ -7,6 +7,7 @@ from keras_frcnn.batches import target_statistics as target_cache
 from keras_frcnn.batches.target_statistics import cached_target_statistics, fingerprint
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import make_cache_folder
 from tests.batches.test_targets import record
 
 RECORDS = (record([[0, 0, 20, 10]], [1]), record([[10, 10, 30, 50], [0, 0, 9, 9]], [2, 1]))
@@ -20,7 +21,8 @@ PROPOSALS = [
 @pytest.fixture
 def computed(monkeypatch, tmp_path):
     """Counts the computations, with an empty cache."""
-    monkeypatch.setattr(target_cache, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(target_cache, "make_cache_folder", make_cache_folder)
+    monkeypatch.setenv("KERAS_FRCNN_CACHE", str(tmp_path))
     calls = []
 
     def count(*args):

@@ -50,7 +50,8 @@ def voc_folder(tmp_path_factory):
 def cache(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     # The compiled op stays where it is; only proposals go to a cache of the test's own.
-    patch.setattr("keras_frcnn.proposals.cache.cache_dir", lambda: tmp_path_factory.getbasetemp())
+    folder = tmp_path_factory.mktemp("proposals")
+    patch.setattr("keras_frcnn.proposals.cache.make_cache_folder", lambda _: folder)
     yield
     patch.undo()
 

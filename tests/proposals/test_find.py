@@ -115,7 +115,7 @@ def test_an_unreadable_image_is_named_and_the_finished_are_kept(tmp_path):
 
 
 def test_a_process_that_dies_names_the_image(tmp_path):
-    with pytest.raises(RuntimeError, match=r"image 0\.png.*exit status 3"):
+    with pytest.raises(InputError, match=r"image 0\.png.*exit status 3"):
         find_proposals(make_dataset(tmp_path, 1), Exits(), 1, False, tmp_path / "c.sqlite")
 
 

@@ -118,11 +118,14 @@ def test_damaged_checkpoint_is_named(model, tmp_path, damage):
 def test_leftovers_of_a_killed_save_are_removed(model, tmp_path):
     save_at(tmp_path, model, 7)
     folder = tmp_path / "checkpoints"
-    (folder / ".step-00000008.partial.keras").write_bytes(b"half")
+    for name in (".step-00000008.partial.keras", ".0123456789abcdef.partial.keras"):
+        (folder / name).write_bytes(b"half")
+        (tmp_path / name).write_bytes(b"half")  # a best model
     (folder / "tmpab12cd_3").write_bytes(b"half")
     (folder / "notes.txt").write_text("mine")
     remove_leftovers(tmp_path)
     assert names(tmp_path) == ["notes.txt", "step-00000007.keras"]
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

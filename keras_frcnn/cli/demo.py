@@ -46,16 +46,14 @@ def run_demo(out: Path) -> float:
     settings = Settings(
         data="shapes",
         split="trainval",
-        trunk="vgg_cnn_m_1024",
+        trunk="vgg_cnn_m_half",
         weights=None,
-        fc_units=(512, 512),
         dropout=0.0,
-        min_side=(224,),
-        max_side=262,
-        rois_per_image=128,
-        steps=2200,
+        min_side=(192,),  # as they are drawn
+        max_side=224,
+        steps=3000,
         rate=0.02,
-        decay_at=(1700,),
+        decay_at=(2500,),
         warmup=100,
     )
     shutil.rmtree(run, ignore_errors=True)

@@ -18,8 +18,12 @@ def _conv(x, filters, size, name, strides=1, gain=1.0):
     )(x)
 
 
-def vgg_cnn_m_1024(images):
-    """Chatfield et al. 2014, the paper's model M: [N, H, W, 3] to [N, H / 16, W / 16, 512]."""
+def vgg_cnn_m_1024(images, channels=512):
+    """Chatfield et al. 2014, the paper's model M: [N, H, W, 3] to [N, H / 16, W / 16, channels].
+
+    With fewer `channels` all layers are narrower by the same factor.
+    """
+    width = channels / 512
 
     def norm_and_pool(x, number):
         # In float32 under any policy: TensorFlow has no bfloat16 kernel for it on the CPU.
@@ -27,10 +31,10 @@ def vgg_cnn_m_1024(images):
         return layers.MaxPooling2D(3, 2, padding="same", name=f"pool{number}")(x)
 
     # The normalisation divides small values by 2 ** 0.75, which random weights make up for.
-    x = norm_and_pool(_conv(images, 96, 7, "conv1", strides=2, gain=2**0.75), 1)
-    x = norm_and_pool(_conv(x, 256, 5, "conv2", strides=2, gain=2**0.75), 2)
+    x = norm_and_pool(_conv(images, round(96 * width), 7, "conv1", strides=2, gain=2**0.75), 1)
+    x = norm_and_pool(_conv(x, round(256 * width), 5, "conv2", strides=2, gain=2**0.75), 2)
     for name in ("conv3", "conv4", "conv5"):
-        x = _conv(x, 512, 3, name)
+        x = _conv(x, channels, 3, name)
     return x
 
 

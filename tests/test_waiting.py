@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -37,39 +38,53 @@ def test_nothing_waits_for_more_than_a_minute_without_a_word():
     assert 0 < waiting.FIRST <= 60 and 0 < waiting.EVERY <= 60
 
 
+# The children let go when they are told to.
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from keras_frcnn.files import locked
 with locked(Path(sys.argv[1]), wait=True):
     print("held", flush=True)
-    time.sleep(1)
+    sys.stdin.read()
 """
 WRITE = """
-import sqlite3, sys, time
+import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
-time.sleep(1)
+sys.stdin.read()
 connection.execute("COMMIT")
 """
 
 
-def test_a_wait_for_a_lock_names_it(tmp_path, impatient, capsys):
-    path = tmp_path / "a.lock"
-    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE) as process:
+@contextmanager
+def held_until_told(program, path, monkeypatch):
+    """Another process has `path` until this one has said that it waits; yields what it says."""
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout.readline() == b"held\n"
-        with locked(path, wait=True):
-            pass
-    assert f"getting the lock {path} (another process has it" in capsys.readouterr().err
+
+        def tell(message, **_):
+            said.append(message)
+            process.stdin.close()
+
+        monkeypatch.setattr(waiting, "print", tell, raising=False)
+        yield said
 
 
-def test_a_wait_for_the_proposal_cache_names_it(tmp_path, impatient, capsys):
+def test_a_wait_for_a_lock_names_it(tmp_path, impatient, monkeypatch):
+    path = tmp_path / "a.lock"
+    with held_until_told(HOLD, path, monkeypatch) as said, locked(path, wait=True):
+        pass
+    assert said[0].startswith(f"getting the lock {path} (another process has it")
+
+
+def test_a_wait_for_the_proposal_cache_names_it(tmp_path, impatient, monkeypatch):
     path = tmp_path / "c.sqlite"
     with ProposalCache(path) as cache:
-        command = [sys.executable, "-c", WRITE, path]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout.readline() == b"held\n"
+        with held_until_told(WRITE, path, monkeypatch) as said:
             cache.put("image", "method", [[0, 0, 1, 1]])
         assert cache.get("image", "method").tolist() == [[0, 0, 1, 1]]
-    assert f"writing to {path} (another process writes" in capsys.readouterr().err
+    assert said[0].startswith(f"writing to {path} (another process writes")

@@ -9,6 +9,7 @@ Serving.
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -129,8 +130,9 @@ def export_saved_model(
             extra.mkdir()
             write_json(extra / "model.json", content)
             warmup.write_warmup(extra / warmup.FILE_NAME, detector)
-        except (OSError, tf.errors.OpError) as error:  # the latter has the path before its reason
-            raise InputError(f"cannot write to {to}: {str(error).splitlines()[0]}") from error
+        except (OSError, tf.errors.OpError) as error:
+            said = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", str(error)).strip()  # TensorFlow's nodes
+            raise InputError(f"cannot write to {to}: {said.splitlines()[0]}") from error
         if ops == "portable":
             check_portable(folder)
         return publish(folder, version, overwrite)

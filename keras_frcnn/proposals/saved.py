@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.proposals.mat import read_mat
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
 # as inclusive. More means boxes of another image, scale or order of coordinates.
@@ -21,7 +21,7 @@ _SLACK = 2.0
 
 MAX_BOXES = 100_000  # of an image in a file; selective search gives some thousands
 
-# What a damaged .npz makes zipfile and NumPy raise.
+# What damaged files make zipfile, zlib, NumPy and `mat` raise.
 _DAMAGE = (
     *(OSError, ValueError, EOFError, TypeError, SyntaxError, zipfile.BadZipFile, zlib.error),
     *(struct.error, NotImplementedError, RuntimeError, OverflowError, KeyError, MemoryError),
@@ -127,14 +127,16 @@ def _read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
     try:
-        content = scipy.io.loadmat(path, variable_names=("images", "boxes"))
-        names = [str(np.squeeze(cell)) for cell in content["images"].ravel()]
-        boxes = content["boxes"].ravel()
+        content = read_mat(path.read_bytes())
+        names, boxes = content["images"], content["boxes"]
+        if not isinstance(names, list) or not isinstance(boxes, list):
+            raise ValueError("images and boxes are no cells")
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("images are no texts")
         inclusive = [np.asarray(b, np.float64).reshape(-1, 4) for b in boxes]
     except KeyError as error:
         raise InputError(f"{path}: has no variable {error}; it needs images and boxes") from error
-    # What loadmat raises on damaged files is not narrower than this.
-    except Exception as error:
+    except _DAMAGE as error:
         raise InputError(f"{path}: cannot be read as a .mat file of proposals ({error})") from error
     if len(names) != len(boxes):
         raise InputError(f"{path}: has {len(names)} images but {len(boxes)} boxes cells")

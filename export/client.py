@@ -21,6 +21,7 @@ from keras_frcnn.export.retries import with_retries
 
 SIGNATURE = "serving_default"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+_ROUNDING = 1e-3  # of a box that ends at the border of the image
 
 _REST = re.compile(
     r"(?P<scheme>https?://)((?P<login>[^/@]*)@)?"
@@ -155,8 +156,9 @@ def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detectio
         raise InputError(f"{complaint}: num_detections is {count[0]} of {d}")
     n = int(count[0])
     boxes, scores, classes = boxes[0, :n], scores[0, :n], classes[0, :n]
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise InputError(f"{complaint}: boxes and scores must be finite")
+    is_inside = (boxes >= -_ROUNDING) & (boxes <= 1 + _ROUNDING)  # also no NaN
+    if not (is_inside.all() and np.isfinite(scores).all()):
+        raise InputError(f"{complaint}: boxes must be fractions of the image and scores finite")
     if not ((classes >= 1) & (classes <= MAX_CLASSES) & (classes == np.floor(classes))).all():
         raise InputError(f"{complaint}: classes must be whole numbers from 1 to {MAX_CLASSES}")
     ymin, xmin, ymax, xmax = boxes.T

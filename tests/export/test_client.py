@@ -206,6 +206,8 @@ def wrong(**changes):
         (wrong(num_detections=np.float32([np.nan])), "num_detections is nan"),
         (wrong(num_detections=np.float32([0.5])), "num_detections is 0.5"),
         (wrong(detection_scores=np.float32([[np.inf, 0]])), "finite"),
+        (wrong(detection_boxes=np.float32([[[0, 0, 3e38, 1]] * 2])), "fractions"),
+        (wrong(detection_boxes=np.float32([[[np.nan, 0, 1, 1]] * 2])), "fractions"),
         (wrong(detection_classes=np.float32([[0, 0]])), "whole numbers from 1"),
         (wrong(detection_classes=np.float32([[1e9, 0]])), "whole numbers from 1 to 100000"),
         (wrong(detection_classes=np.float32([[1.5, 0]])), "whole numbers from 1"),

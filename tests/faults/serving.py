@@ -164,5 +164,6 @@ def _ask(client, path):
         if client.url not in str(error) or len(str(error)) > 2000:
             raise Lost(f"the message names no server: {str(error)[:300]}") from error
         return
-    if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
+    is_inside = (found.boxes >= -1).all() and (found.boxes <= 81).all()
+    if not (is_inside and np.isfinite(found.scores).all()):
         raise Lost(f"detections {found}")

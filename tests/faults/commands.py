@@ -239,6 +239,7 @@ def execute(
 def _execute(writer, cache, size_limit, arguments):
     for stream in (1, 2):
         os.dup2(writer.fileno(), stream)
+    sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))
     writer.close()
     add_trunk(pytest.MonkeyPatch())
     from keras_frcnn.batches import target_statistics

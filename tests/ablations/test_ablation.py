@@ -123,7 +123,7 @@ def test_an_interrupted_variant_goes_on_and_scales_are_compared(multi_task, spli
 
 
 def test_an_interruption_says_how_to_go_on(split, tmp_path, monkeypatch):
-    def stop(*args):
+    def stop(*args, **options):
         raise Interrupted(signal.SIGTERM, "with --resume")
 
     monkeypatch.setattr("keras_frcnn.training.fit.train", stop)

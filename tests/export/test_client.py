@@ -167,12 +167,13 @@ def test_a_model_that_the_server_does_not_have(server, served, photo):
 
 @both
 def test_a_refused_request_and_the_next(server, served, photo, tmp_path):
-    bad = tmp_path / "half.png"
-    bad.write_bytes(photo.read_bytes()[:-50])
+    bad = tmp_path / "half.jpg"  # whose header is whole, so that the client sends it
+    Image.open(photo).convert("RGB").save(bad)
+    bad.write_bytes(bad.read_bytes()[:-50])
     with server(served) as running:
         asking = client.Client(running.url)
         with pytest.raises(
-            InputError, match=r"half\.png.*refuses.*image_bytes\[0\] is damaged"
+            InputError, match=r"half\.jpg.*refuses.*image_bytes\[0\] is damaged"
         ) as e:
             asking.detect(bad, BOXES)
         assert "\n" not in str(e.value)

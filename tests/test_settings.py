@@ -28,6 +28,7 @@ SETTINGS = Settings("photos", "train", ("cat", "dog"))
         ({"trunk": "vgg16b"}, "'vgg16b' is unknown, the nearest is 'vgg16'"),
         ({"precision": "bfloat16"}, "precision: .*nearest is 'mixed_bfloat16'"),
         ({"rate": math.inf}, "rate: must be positive and finite, not inf"),
+        ({"rate": 10**400}, "rate: must be a number, not 1000"),
         ({"rate": math.nan}, "rate: must be positive and finite, not nan"),
         ({"l2": math.nan}, "l2: must be at least 0 and finite, not nan"),
         ({"l2": math.inf}, "l2: must be at least 0 and finite, not inf"),

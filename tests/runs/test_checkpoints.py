@@ -195,7 +195,9 @@ def test_an_archive_that_is_no_model_is_damage(tmp_path):
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[1, null]", '{"a": 1}'])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[1, null]", '{"a": 1}', "[NaN]", "[true]", "[" * 100_000]
+)
 def test_sums_that_are_none_are_named(model, tmp_path, content):
     model.optimizer.iterations.assign(3)
     path = save_checkpoint(tmp_path, model, keep=1)

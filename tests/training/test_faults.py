@@ -3,11 +3,13 @@
 import os
 import resource
 import signal
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_frcnn.batches.pipeline import batch_records, training_dataset
 from keras_frcnn.cli import __main__ as cli
@@ -160,6 +162,26 @@ def test_vanished_image_is_named(data, tmp_path, at_step):
     assert any(path in message for path in missing)
     assert steps_of(tmp_path / "run") == [last, last - 1, last - 2]
     assert_loadable(tmp_path / "run")
+
+
+def test_image_that_tensorflow_alone_refuses_is_named(data, tmp_path, at_step):
+    """Replaced by a format that Pillow reads, as are some JPEG files with damaged tables."""
+    paths = [record.path for record in data.dataset.images]
+    at_step(1, lambda: [Image.open(path).save(path, "TIFF") for path in paths])
+    with pytest.raises(InputError, match=r"cannot read its images. .*\.png: TensorFlow cannot"):
+        train(tmp_path / "run", data, tiny_settings(steps=1000))
+
+
+def test_sums_of_another_training_are_named(data, tmp_path):
+    train(tmp_path / "run", data, tiny_settings(steps=2))
+    (path,) = checkpoint_paths(tmp_path / "run")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, b"[1.0]" if name == "sums.json" else content)
+    with pytest.raises(InputError, match=r"sums\.json in the newest checkpoint has 1 numbers"):
+        train(tmp_path / "run", data, tiny_settings(steps=4), resume=True)
 
 
 def test_full_disk_leaves_the_checkpoints(data, tmp_path, at_step):

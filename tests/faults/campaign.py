@@ -123,7 +123,11 @@ def isolated(name: str, part: Part, seed: int, first: int, count: int, seconds: 
 
 def _here(part, seed, first, count, seconds):
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        attempt = part.prepare(Path(folder))
+        try:
+            attempt = part.prepare(Path(folder))
+        except Exception as error:
+            yield Outcome(first, 0.0, f"cannot be prepared: {error!r}"[:500])
+            return
         end = time.monotonic() + seconds
         outcomes = tries(attempt, seed, first)
         for outcome in itertools.islice(outcomes, count):

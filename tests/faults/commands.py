@@ -242,12 +242,13 @@ def _execute(writer, cache, size_limit, arguments):
     sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))
     writer.close()
     add_trunk(pytest.MonkeyPatch())
-    from keras_frcnn.batches import target_statistics
     from keras_frcnn.cli.__main__ import main
-    from keras_frcnn.proposals import cache as proposal_cache
+    from keras_frcnn.custom_ops import build
 
     # The compiled op stays where it is.
-    target_statistics.cache_dir = proposal_cache.cache_dir = lambda: cache
+    root, ops = build.cache_dir(), build.make_cache_folder(build.FOLDER)
+    build.cache_dir, build.make_cache_folder = lambda: root, lambda _: ops
+    os.environ["KERAS_FRCNN_CACHE"] = str(cache)
     if size_limit is not None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_limit, hard))

@@ -7,8 +7,7 @@ The photographs are those of squeezenet-voc07-subset. The weights are EfficientN
 ImageNet with batch normalisation folded in, as HDF5 in Keras's layout, looked for in the current
 folder. `--data` and `--weights` name other places.
 
-The trunk stays as it is: trained at once beside random heads it loses more than it gains. The
-recipe efficientnet-lite1-voc07-subset-2 goes on from here.
+The trunk stays as it is; the recipe efficientnet-lite1-voc07-subset-2 goes on from here.
 
 Result: 0.445 mAP (11 points) on the first 150 of the 500 test photographs.
 

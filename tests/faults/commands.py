@@ -114,11 +114,16 @@ class Place:
 
 
 @functools.cache
-def undisturbed() -> tuple[Place, dict, dict]:
-    """A place where all commands have run; their results, and their seconds."""
+def _whole() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    place = Place(folder / "whole")
+    return folder / "whole"
+
+
+@functools.cache
+def undisturbed() -> tuple[Place, dict, dict]:
+    """A place where all commands have run; their results, and their seconds."""
+    place = Place(_whole())
     objects = [xml_object(n, b) for n, b in (("cat", (9, 9, 50, 40)), ("dog", (20, 5, 70, 55)))]
     images = {str(i): xml(objects[i % 2], filename=f"{i}.jpg") for i in range(6)}
     voc_folder(place.data, images, {"trainval": list("0123"), "test": list("45")})
@@ -277,7 +282,11 @@ def _members(path):
 
 
 def _json(path, folder):
-    return json.loads(path.read_text("utf-8").replace(str(folder), ""))
+    """The content without the folder, or the one that it was copied from."""
+    text = path.read_text("utf-8")
+    for part in (folder, _whole()):
+        text = text.replace(str(part), "")
+    return json.loads(text)
 
 
 def _version(path, folder):

@@ -22,6 +22,19 @@ from keras_frcnn.runs import directory as runs
 from keras_frcnn.settings import Settings
 from keras_frcnn.training import fit as training
 
+SETTINGS = Settings(
+    data="shapes",
+    split="trainval",
+    trunk="vgg_cnn_m_half",
+    weights=None,
+    dropout=0.0,
+    min_side=(192,),  # as they are drawn
+    max_side=224,
+    steps=3000,
+    rate=0.02,
+    decay_at=(2500,),
+    warmup=100,
+)
 PICTURES = 8  # of detections on the contact sheet
 MIN_SCORE = 0.5
 
@@ -43,24 +56,11 @@ def run_demo(out: Path) -> float:
     train_set, test_set = (ImageSet(d, find_proposals(d)) for d in (trainval, test))
 
     print("2/5  training from random weights")
-    settings = Settings(
-        data="shapes",
-        split="trainval",
-        trunk="vgg_cnn_m_half",
-        weights=None,
-        dropout=0.0,
-        min_side=(192,),  # as they are drawn
-        max_side=224,
-        steps=3000,
-        rate=0.02,
-        decay_at=(2500,),
-        warmup=100,
-    )
     shutil.rmtree(run, ignore_errors=True)
-    training.train(run, train_set, settings)
+    training.train(run, train_set, SETTINGS)
 
     print("3/5  evaluation on images it has not seen")
-    detector, _ = runs.load_detector(run)
+    detector, settings = runs.load_detector(run)
     detections, result = evaluate_detector(detector, test_set)
     print(format_table(result))
     save_metrics(run, test, result)

@@ -6,7 +6,12 @@ What they do is in `keras_frcnn.cli.commands` and `recipe_listing`, in functions
 import argparse
 
 from keras_frcnn import __version__
-from keras_frcnn.cli.serving_options import add_client, add_max_pixels, add_serving
+from keras_frcnn.cli.serving_options import (
+    add_client,
+    add_max_pixels,
+    add_min_score,
+    add_serving,
+)
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, add_settings, add_training
 from keras_frcnn.settings import KEYS
 
@@ -88,12 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
     sub.add_argument("--out", required=True, help="folder for pictures and detections.json")
     add_max_pixels(sub)
-    sub.add_argument(
-        "--min-score",
-        type=float,
-        default=0.5,
-        help="draw detections from this score on (%(default)s)",
-    )
+    add_min_score(sub)
     _add_run_proposals(sub, ("search", "search_side"))
 
     sub = command(

@@ -1,8 +1,10 @@
 """The options of `keras-frcnn client` and `serving`."""
 
 import argparse
+import math
 
 from keras_frcnn.cli.training_options import add_settings
+from keras_frcnn.errors import shown
 
 
 def add_client(sub: argparse.ArgumentParser) -> None:
@@ -25,12 +27,7 @@ def add_client(sub: argparse.ArgumentParser) -> None:
         default="found",
         help="folder for pictures and detections.json (default: %(default)s)",
     )
-    sub.add_argument(
-        "--min-score",
-        type=float,
-        default=0.5,
-        help="draw detections from this score on (%(default)s)",
-    )
+    add_min_score(sub)
     sub.add_argument(
         "--timeout", type=float, default=60, help="seconds to wait for an answer (%(default)s)"
     )
@@ -43,6 +40,16 @@ def add_client(sub: argparse.ArgumentParser) -> None:
     )
     add_max_pixels(sub)
     add_settings(sub, ("search", "search_side"))
+
+
+def add_min_score(sub: argparse.ArgumentParser) -> None:
+    """Add the score from which detections are drawn."""
+    sub.add_argument(
+        "--min-score",
+        type=_score,
+        default=0.5,
+        help="draw detections from this score on (%(default)s)",
+    )
 
 
 def add_max_pixels(sub: argparse.ArgumentParser) -> None:
@@ -59,3 +66,14 @@ def add_max_pixels(sub: argparse.ArgumentParser) -> None:
 def add_serving(sub: argparse.ArgumentParser) -> None:
     """Add the options of the command that writes the files for TensorFlow Serving."""
     sub.add_argument("--to", required=True, metavar="DIR", help="new folder for the files")
+
+
+def _score(text: str) -> float:
+    """The type of options that take a score."""
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {shown(text)}")
+    return score

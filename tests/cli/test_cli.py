@@ -385,6 +385,14 @@ def test_a_closed_pipe_is_no_error():
     assert done.stdout.strip() in ("0", "141")
 
 
+@pytest.mark.parametrize("score", ["nan", "inf", "-0.1", "1.1", "high", "1e300"])
+def test_scores_that_are_none_are_refused(score, capsys):
+    for command in (["detect", "run"], ["client", "--url", "http://localhost/v1/models/d"]):
+        with pytest.raises(SystemExit):
+            main([*command, "a.jpg", "--out", "o", f"--min-score={score}"])
+        assert "--min-score: must be a number from 0 to 1" in capsys.readouterr().err
+
+
 def test_long_messages_are_cut(capsys):
     error = error_of(["recipes", "x" * 70_000], capsys)
     assert len(error) < 3000 and "nearest is" in error

@@ -187,11 +187,22 @@ def _compare(command, folder, disturb):
         if status:
             raise Lost(f"run again it ends with status {status}: {output[-500:]}")
         found, expected = disturbed.result(command), results[command]
-        if differing := [k for k in found.keys() | expected if found.get(k) != expected.get(k)]:
-            key = differing[0]
-            raise Lost(f"other {differing}: {found.get(key)} not {expected.get(key)}"[:500])
+        if differing := _differing(found, expected):
+            raise Lost(f"run again it makes other {', '.join(differing)}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _differing(found, expected):
+    """Where results in dicts differ, as paths."""
+    keys = []
+    for key in sorted(found.keys() | expected, key=str):
+        one, other = found.get(key), expected.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            keys += [f"{key}: {inner}" for inner in _differing(one, other)]
+        elif one != other:
+            keys.append(str(key))
+    return keys
 
 
 def execute(

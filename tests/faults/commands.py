@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -288,7 +289,8 @@ def _members(path):
                         )
                     )
             else:
-                found[name] = content
+                # Keras takes an address in memory for the number of an object.
+                found[name] = re.sub(rb'"shared_object_id": \d+', b"", content)
     return found
 
 

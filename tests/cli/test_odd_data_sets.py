@@ -19,7 +19,7 @@ LATIN = os.fsdecode(b"caf\xe9")
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Sub-folders, a name in Latin-1, classes with bad names, and two images of five without."""
-    monkeypatch.setattr("keras_frcnn.proposals.cache.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("keras_frcnn.proposals.cache.make_cache_folder", lambda _: tmp_path)
     root = tmp_path / "odd"
     names = ["cam1/f0", "cam2/f0", LATIN, "empty", "hard"]
     for i, name in enumerate(names):

@@ -290,7 +290,7 @@ def _members(path):
                     )
             else:
                 # Keras takes an address in memory for the number of an object.
-                found[name] = re.sub(rb'"shared_object_id": \d+', b"", content)
+                found[name] = re.sub(rb',? *"shared_object_id": \d+', b"", content)
     return found
 
 

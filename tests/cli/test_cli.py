@@ -378,7 +378,8 @@ def test_a_terminal_without_the_letters_of_a_class_loses_no_file(run, voc_folder
 
 
 def test_a_closed_pipe_is_no_error():
-    command = f"{shlex.quote(sys.executable)} -m keras_frcnn.cli recipes vgg16-bccd | true; echo ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(sys.executable)} -m keras_frcnn.cli recipes vgg16-bccd"
+    command += " | true; echo ${PIPESTATUS[0]}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
     assert done.stdout.strip() in ("0", "141")

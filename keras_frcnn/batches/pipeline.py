@@ -60,6 +60,8 @@ def training_dataset(
     min_sides = tf.constant(settings.min_side, tf.int32)
     is_portrait = _is_portrait(records) if settings.group_by_aspect else None
 
+    # Not rewritten by AutoGraph, which needs room for temporary files.
+    @tf.autograph.experimental.do_not_convert
     def example(i, k):  # example i, which shows image k
         seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
         rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
@@ -72,11 +74,16 @@ def training_dataset(
             size = scaled_size(original, min_sides[draw], settings.max_side)
             image = scale_image(image, size, pixel_means)
 
-        if tf.random.stateless_uniform([], seeds[1]) < 0.5:
+        def mirrored():
             width = tf.cast(original[1], tf.float32)
-            image = image[:, ::-1]
-            rois = box_ops.flip_horizontally(rois, width)
-            gt_boxes = box_ops.flip_horizontally(gt_boxes, width)
+            boxes = (box_ops.flip_horizontally(b, width) for b in (rois, gt_boxes))
+            return image[:, ::-1], *boxes
+
+        image, rois, gt_boxes = tf.cond(
+            tf.random.stateless_uniform([], seeds[1]) < 0.5,
+            mirrored,
+            lambda: (image, rois, gt_boxes),
+        )
 
         # Sampled before they are scaled: neither IoU nor targets depend on the scale, but its
         # rounding would move a proposal of IoU 0.5 to one side or the other.

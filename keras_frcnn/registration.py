@@ -30,15 +30,14 @@ def register_with_keras() -> None:
     """Import what Keras shall know: now, if it is imported already, else when it is."""
     if "keras" in sys.modules:
         _register()
-    elif (backend := _configured_backend()) != "tensorflow":
+        return
+    if (backend := _configured_backend()) != "tensorflow":
         warnings.warn(
             f"keras_frcnn needs Keras on TensorFlow, but it is set up for {backend}: set "
             "KERAS_BACKEND=tensorflow before Keras is imported",
             stacklevel=4,
         )
-        sys.meta_path.insert(0, _AfterKeras())
-    else:
-        sys.meta_path.insert(0, _AfterKeras())
+    sys.meta_path.insert(0, _AfterKeras())
 
 
 def _configured_backend() -> str:

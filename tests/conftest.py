@@ -20,3 +20,14 @@ def target_cache_of_the_tests(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keras_frcnn.batches.target_statistics.make_cache_folder", lambda _: folder)
         yield
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until the test moves `now`, in seconds."""
+
+    class Clock:
+        now = 50.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: Clock.now)
+    return Clock

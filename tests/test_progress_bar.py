@@ -5,20 +5,7 @@ import io
 import pytest
 
 from keras_frcnn.progress_bar import counted
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    class Clock:
-        now = 50.0
-
-    monkeypatch.setattr("keras_frcnn.progress_bar.time.perf_counter", lambda: Clock.now)
-    return Clock
+from tests.terminal import Terminal
 
 
 def lines(monkeypatch, clock, total, seconds, **options):

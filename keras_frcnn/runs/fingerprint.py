@@ -6,7 +6,6 @@ compares them, so that the data may lie elsewhere by then but must be the same.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +66,8 @@ def changes(old: Fingerprint, new: Fingerprint) -> list[str]:
     """What differs, a line each: which image and what of it; nothing where all is the same."""
     lines = []
     if old.class_names != new.class_names:
-        lines.append(f"the classes were {_list(old.class_names)} and are {_list(new.class_names)}")
+        were, are = ", ".join(old.class_names), ", ".join(new.class_names)
+        lines.append(f"the classes were {were} and are {are}")
     lines += [f"{name} is gone" for name in old.images if name not in new.images]
     lines += [f"{name} was added" for name in new.images if name not in old.images]
     for name, digests in new.images.items():
@@ -117,7 +117,3 @@ def _bytes(array: np.ndarray, dtype: str) -> bytes:
 
 def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -16,17 +16,9 @@ from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.fit import train
 from keras_frcnn.training.optimizer import SGD
 from tests.images import random_proposals
-from tests.tiny import add_trunk, tiny_dataset, tiny_settings
+from tests.tiny import tiny_settings
 
-
-@pytest.fixture(autouse=True)
-def trunk(monkeypatch):
-    add_trunk(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return tiny_dataset(tmp_path_factory.mktemp("rectangles"))
+pytestmark = pytest.mark.usefixtures("trunk")
 
 
 def test_foreground_share_by_hand():

@@ -3,25 +3,11 @@
 import io
 
 import keras
-import pytest
 
 from keras_frcnn.monitoring.progress import Progress
+from tests.terminal import Terminal
 
 LOGS = {"loss": 1.25, "cls_score_loss": 1.0, "bbox_pred_loss": 0.25}
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    class Clock:
-        now = 50.0
-
-    monkeypatch.setattr("keras_frcnn.monitoring.progress.time.perf_counter", lambda: Clock.now)
-    return Clock
 
 
 def begin(file, steps, done=0):

@@ -25,21 +25,14 @@ from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.training.build import build_and_compile
 from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
-from tests.tiny import add_trunk, tiny_dataset, tiny_settings
+from tests.tiny import tiny_settings
 
 event_accumulator = pytest.importorskip(
     "tensorboard.backend.event_processing.event_accumulator", reason="needs the package tensorboard"
 )
 
 
-@pytest.fixture(autouse=True)
-def trunk(monkeypatch):
-    add_trunk(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return tiny_dataset(tmp_path_factory.mktemp("rectangles"))
+pytestmark = pytest.mark.usefixtures("trunk")
 
 
 def rows(run):

@@ -30,6 +30,7 @@ FLOORS = (
     "settings",
     "models",
     "custom_ops",
+    "sampling",
     "boxes",
     "numpy_boxes",
     "file_names",

@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.ordering import image_of, images_from
-from keras_frcnn.batches.sampling import sample_rois
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.sampling import sample_rois
 from keras_frcnn.settings import Settings
 
 

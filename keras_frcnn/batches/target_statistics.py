@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn import boxes as box_ops
-from keras_frcnn.batches.sampling import assign
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_cache_folder, replacing
+from keras_frcnn.sampling import assign
 from keras_frcnn.waiting import telling_of_waits
 
 # Less spread than this is none to normalise by: the proposals of a class agree in a coordinate with

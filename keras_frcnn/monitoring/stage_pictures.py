@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 from PIL import Image
 
-from keras_frcnn.batches.sampling import sample_rois
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.pictures import draw as pictures
+from keras_frcnn.sampling import sample_rois
 from keras_frcnn.settings import Settings
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from keras_frcnn.batches.sampling import sample_rois
+from keras_frcnn.sampling import sample_rois
 from tests.exactness import formulas
 
 

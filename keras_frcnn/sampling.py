@@ -1,4 +1,6 @@
-"""Labelling proposals and sampling the RoIs of a mini-batch (paper section 2.3).
+"""Labelling proposals and sampling the RoIs of a mini-batch (Girshick 2015, section 2.3).
+
+The input pipeline draws from proposals that are known beforehand, a model from those it makes.
 
 P is the number of proposals, M of ground-truth boxes, R of RoIs sampled from one image.
 """
@@ -33,7 +35,8 @@ def sample_rois(
     """Draw the RoIs of one image for one mini-batch, without replacement.
 
     Args:
-        proposals: [P, 4]. The ground-truth boxes are added to them.
+        proposals: [P, 4]. The ground-truth boxes are added to them. Rows without area, with which
+            lists are padded, are never drawn.
         gt_boxes: [M, 4], difficult objects already left out.
         gt_classes: [M], 1..K.
         seed: int [2] for stateless random numbers: the same seed draws the same RoIs.
@@ -48,12 +51,15 @@ def sample_rois(
     """
     rois = tf.concat([proposals, gt_boxes], axis=0)
     overlap, best = assign(rois, gt_boxes)
-    is_fg = overlap >= fg_iou
-    is_bg = (overlap >= bg_iou[0]) & (overlap < bg_iou[1])
+    # Rows without area are padding of the proposals or of the objects: with a lower bound of 0 they
+    # would pass for background.
+    is_box = box_ops.area(rois) > 0
+    is_fg = is_box & (overlap >= fg_iou)
+    is_bg = is_box & (overlap >= bg_iou[0]) & (overlap < bg_iou[1])
 
     order = tf.argsort(tf.random.stateless_uniform(tf.shape(overlap), seed))
-    fg = _take(order, is_fg, round(rois_per_image * fg_fraction))
-    bg = _take(order, is_bg, rois_per_image - tf.size(fg))
+    fg = take(order, is_fg, round(rois_per_image * fg_fraction))
+    bg = take(order, is_bg, rois_per_image - tf.size(fg))
 
     chosen = tf.concat([fg, bg], axis=0)
     matched = tf.gather(best, fg)
@@ -73,6 +79,6 @@ def sample_rois(
     )
 
 
-def _take(order: tf.Tensor, mask: tf.Tensor, count) -> tf.Tensor:
+def take(order: tf.Tensor, mask: tf.Tensor, count) -> tf.Tensor:
     """The first `count` of the indices `order` for which `mask` holds."""
     return tf.boolean_mask(order, tf.gather(mask, order))[:count]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_frcnn.batches.sampling import assign, sample_rois
+from keras_frcnn.sampling import assign, sample_rois
 from tests.test_boxes import iou_by_counting
 
 GT = np.array([[0, 0, 20, 20], [20, 20, 40, 40]], np.float32)

@@ -17,11 +17,15 @@ from pathlib import Path
 
 # All that `keras.saving.register_keras_serializable` decorates.
 _MODULES = (
+    "keras_frcnn.models.carried",
     "keras_frcnn.models.convolution",
     "keras_frcnn.models.depthwise",
     "keras_frcnn.models.detection_model",
+    "keras_frcnn.models.joint_sampling",
     "keras_frcnn.models.layers",
     "keras_frcnn.models.losses",
+    "keras_frcnn.models.propose",
+    "keras_frcnn.models.rpn",
     "keras_frcnn.training.optimizer",
 )
 

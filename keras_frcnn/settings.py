@@ -5,61 +5,29 @@ command line with its help (`keras_frcnn.cli.training_options`), the checks of i
 and the table in docs/settings.md (`python -m keras_frcnn.settings`).
 """
 
-import contextlib
 import dataclasses
-import math
-import numbers
-import os
-from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import ClassVar, get_type_hints
 
-from keras_frcnn.errors import InputError, did_you_mean, shown
+from keras_frcnn.errors import InputError, did_you_mean
+from keras_frcnn.models.heads import DETECTORS
 from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.setting_types import (
+    BELOW_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    UP_TO_1,
+    Range,
+    check_values,
+    format_value,
+    parse,
+    setting,
+    typed,
+)
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 SEARCHES = ("fast", "quality")  # modes of selective search
 AUTO = "auto"
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` on, or above it, and below `high`; finite."""
-
-    low: float
-    is_open: bool = False  # whether `low` itself is outside
-    high: float = math.inf
-
-    def __contains__(self, value: float) -> bool:
-        return (self.low < value if self.is_open else self.low <= value) and value < self.high
-
-    def __str__(self) -> str:
-        if self.high < math.inf:
-            return f"from {self.low:g} to below {self.high:g}"
-        return "positive and finite" if self.is_open else f"at least {self.low:g} and finite"
-
-
-POSITIVE, NOT_NEGATIVE, BELOW_1 = Range(0, is_open=True), Range(0), Range(0, high=1)
-
-
-def _setting(
-    default,
-    help: str,
-    values: Range | tuple[str, ...] | None = None,
-    option: str | None = None,
-    shown: str | None = None,
-) -> Any:
-    """A field and what is known of it.
-
-    Args:
-        default: its value where nothing is said.
-        help: what it is, for the command line and the docs.
-        values: what it, or each of its numbers, may be; None where code below checks more.
-        option: of the command line; by its name where none is given.
-        shown: how the default is described, where its value does not tell.
-    """
-    about = {"help": help, "values": values, "option": option, "shown": shown}
-    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -71,93 +39,146 @@ class Settings:
     """
 
     # Filled in by `training.fit.train` from its data set where they are empty.
-    data: str = _setting("", "data set, as given to --data")
-    split: str = _setting("", "its split")
-    class_names: tuple[str, ...] = _setting((), "names of the classes 1..K", option="--classes")
+    data: str = setting("", "data set, as given to --data")
+    split: str = setting("", "its split")
+    class_names: tuple[str, ...] = setting((), "names of the classes 1..K", option="--classes")
 
-    trunk: str = _setting(
+    detector: str = setting(
+        "fast_rcnn",
+        "what is trained: fast_rcnn, on proposals from outside; faster_rcnn, which makes its own; "
+        "or rpn, the region proposal network alone",
+        DETECTORS,
+        kw_only=True,
+    )
+    alternating: bool = setting(
+        False,
+        "whether faster_rcnn is trained in the paper's four steps rather than jointly",
+        kw_only=True,
+    )
+    trunk: str = setting(
         "vgg16",
         "the network that makes the feature map, such as vgg16, squeezenet or resnet50; all of "
         "them are in docs/trunks.md",
     )
-    weights: str | None = _setting(
+    weights: str | None = setting(
         AUTO,
         "pretrained weights: imagenet (downloaded by Keras), an HDF5 file, or none for random ones",
         shown="imagenet for trunks that Keras has such weights of, else none",
     )
-    initial: str | None = _setting(
+    initial: str | None = setting(
         None,
         "start from the detector of another run, in place of pretrained weights; its last layers "
         "are taken over only if it has the classes",
         option="--from",
     )
-    finetune_from: str | None = _setting(
+    finetune_from: str | None = setting(
         None,
         "the first layer to train where weights are loaded, such as conv3_1; fc6 trains no "
         "convolution (section 4.5), bbox_pred the box regressor alone (section 5.1)",
         shown="the trunk's, conv3_1 for vgg16",
     )
-    fc_units: tuple[int, int] | None = _setting(
+    fc_units: tuple[int, int] | None = setting(
         None, "units of fc6 and fc7", POSITIVE, shown="the trunk's, 4096,4096 for vgg16"
     )
-    dropout: float = _setting(0.5, "rate of dropout after fc6 and fc7", BELOW_1)
-    min_side: tuple[int, ...] = _setting(
+    dropout: float = setting(0.5, "rate of dropout after fc6 and fc7", BELOW_1)
+    min_side: tuple[int, ...] = setting(
         (600,),
         "shorter side of scaled images in pixels; several for multi-scale training",
         POSITIVE,
     )
-    max_side: int = _setting(1000, "longer side at most", POSITIVE)
-    images_per_batch: int = _setting(2, "images of a mini-batch", POSITIVE)
-    group_by_aspect: bool = _setting(
+    max_side: int = setting(1000, "longer side at most", POSITIVE)
+    images_per_batch: int = setting(2, "images of a mini-batch", POSITIVE)
+    group_by_aspect: bool = setting(
         False,
         "whether the images of a mini-batch are of one orientation, which leaves less padding",
     )
-    rois_per_image: int = _setting(64, "RoIs sampled from an image", POSITIVE)
-    steps: int = _setting(40_000, "mini-batches", POSITIVE)
-    rate: float = _setting(0.001, "learning rate", POSITIVE)
-    decay_at: tuple[int, ...] = _setting(
+    rois_per_image: int | None = setting(
+        None,
+        "RoIs sampled from an image",
+        POSITIVE,
+        shown="64, in joint training of faster_rcnn 128",
+    )
+    bg_iou_low: float | None = setting(
+        None,
+        "RoIs of a lower IoU with every object are not even background",
+        Range(0, high=0.5),
+        shown="0.1, for faster_rcnn 0",
+    )
+    steps: int = setting(40_000, "mini-batches", POSITIVE)
+    rate: float = setting(0.001, "learning rate", POSITIVE)
+    decay_at: tuple[int, ...] = setting(
         (30_000,), "mini-batches after which the rate drops tenfold", POSITIVE
     )
-    warmup: int = _setting(0, "mini-batches over which the rate first rises linearly", NOT_NEGATIVE)
-    momentum: float = _setting(0.9, "of SGD", BELOW_1)
-    l2: float = _setting(0.0005, "weight decay", NOT_NEGATIVE)
-    bias_decay: bool = _setting(
+    warmup: int = setting(0, "mini-batches over which the rate first rises linearly", NOT_NEGATIVE)
+    momentum: float = setting(0.9, "of SGD", BELOW_1)
+    l2: float = setting(0.0005, "weight decay", NOT_NEGATIVE)
+    bias_decay: bool = setting(
         True, "whether biases decay: in the paper they do, in its released code not"
     )
-    box_loss_weight: float = _setting(1.0, "lambda of the multi-task loss", NOT_NEGATIVE)
-    precision: str = _setting(
+    box_loss_weight: float = setting(1.0, "lambda of the multi-task loss", NOT_NEGATIVE)
+    anchor_scales: tuple[float, ...] = setting(
+        (8.0, 16.0, 32.0),
+        "sides of square anchors in feature cells, 16 pixels of the scaled image; "
+        "keras-frcnn anchors suggests some",
+        POSITIVE,
+    )
+    anchor_ratios: tuple[float, ...] = setting(
+        (0.5, 1.0, 2.0), "height over width of the anchors", POSITIVE
+    )
+    anchors_per_image: int = setting(256, "anchors sampled from an image", POSITIVE)
+    rpn_box_loss_weight: float = setting(
+        1.0, "weight of the box regression in the loss of the region proposals", NOT_NEGATIVE
+    )
+    proposals_train: int = setting(2000, "proposals of an image in training, at most", POSITIVE)
+    proposals_test: int = setting(300, "proposals of an image in detection, at most", POSITIVE)
+    pre_nms_train: int = setting(
+        12_000, "boxes of which joint training suppresses some, the best ones", POSITIVE
+    )
+    pre_nms_test: int = setting(6000, "the same in detection", POSITIVE)
+    proposal_nms_iou: float = setting(
+        0.7, "proposals of a higher IoU with a better one are suppressed", UP_TO_1
+    )
+    proposal_min_size: float = setting(
+        16.0, "shorter side of a proposal in pixels of the image, at least", NOT_NEGATIVE
+    )
+    rpn_steps: int = setting(
+        80_000, "mini-batches of each training of region proposals in four steps", POSITIVE
+    )
+    rpn_decay_at: tuple[int, ...] = setting((60_000,), "their decay_at", POSITIVE)
+    rpn_images_per_batch: int = setting(1, "images of a mini-batch of these", POSITIVE)
+    precision: str = setting(
         AUTO,
         "what layers compute in: " + " or ".join(PRECISIONS),
         (*PRECISIONS, AUTO),
         shown="mixed_bfloat16 where the processor or GPU multiplies it",
     )
-    seed: int = _setting(0, "of weights, order, flips, sampling and dropout", Range(0, high=2**32))
-    keep_checkpoints: int = _setting(3, "how many of the newest are kept", POSITIVE)
-    deterministic: bool = _setting(
+    seed: int = setting(0, "of weights, order, flips, sampling and dropout", Range(0, high=2**32))
+    keep_checkpoints: int = setting(3, "how many of the newest are kept", POSITIVE)
+    deterministic: bool = setting(
         False, "whether steps give the same bits each time; slower on a GPU"
     )
-    proposals: str | None = _setting(
+    proposals: str | None = setting(
         None, "a .npz or .mat file to take proposals from", shown="none: selective search"
     )
-    search: str = _setting("fast", "mode of selective search: fast or quality", SEARCHES)
-    search_side: int = _setting(
+    search: str = setting("fast", "mode of selective search: fast or quality", SEARCHES)
+    search_side: int = setting(
         500, "longer side of the images that selective search sees, at most", POSITIVE
     )
-    max_detections: int = _setting(100, "detections of an image, at most", POSITIVE)
-    recipe: str | None = _setting(None, "the recipe that the run started from")
+    max_detections: int = setting(100, "detections of an image, at most", POSITIVE)
+    recipe: str | None = setting(None, "the recipe that the run started from")
 
     # May be another when a run is resumed: these do not change what a step does, or, as the data
     # set and its proposals, are compared by their content.
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
         *("steps", "keep_checkpoints", "max_detections"),
-        *("data", "split", "proposals"),
+        *("data", "split", "proposals", "proposals_test", "pre_nms_test"),
     )
 
     def __post_init__(self):
         for f in dataclasses.fields(self):
-            value = _typed(f.name, getattr(self, f.name))
+            value = typed(f.name, _HINTS[f.name], getattr(self, f.name))
             object.__setattr__(self, f.name, value)
-            _check_values(f.name, value, f.metadata["values"])
+            check_values(f.name, value, f.metadata["values"])
         if self.trunk not in TRUNKS:
             raise InputError(
                 f"trunk: {did_you_mean(self.trunk, TRUNKS)}; choose from {', '.join(TRUNKS)}"
@@ -171,9 +192,11 @@ class Settings:
         if self.weights is not None and self.initial is not None:
             raise InputError("weights and initial: a detector starts from one of them, give one")
         if self.finetune_from is not None:
-            TRUNKS[self.trunk].frozen(self.finetune_from)  # refuses a layer the trunk has not
+            # Refuses a layer that the network has not.
+            TRUNKS[self.trunk].frozen(self.finetune_from, self.detector)
             if self.weights is None and self.initial is None:
                 raise InputError("finetune_from: random weights are all trained; give weights")
+        self._complete_detector()
         if self.fc_units is not None and len(self.fc_units) != 2:
             raise InputError(f"fc_units: needs two numbers, not {list(self.fc_units)}")
         if len(set(self.decay_at)) < len(self.decay_at):
@@ -185,6 +208,27 @@ class Settings:
                 f"min_side: needs values from 1 to max_side ({self.max_side}), "
                 f"not {list(self.min_side)}"
             )
+
+    def _complete_detector(self) -> None:
+        """Fill in and check what depends on which detector it is."""
+        is_joint = self.detector == "faster_rcnn" and not self.alternating
+        if self.rois_per_image is None:
+            object.__setattr__(self, "rois_per_image", 128 if is_joint else 64)
+        if self.bg_iou_low is None:
+            object.__setattr__(self, "bg_iou_low", 0.1 if self.detector == "fast_rcnn" else 0.0)
+        if self.alternating and self.detector != "faster_rcnn":
+            raise InputError(f"alternating: is a training of faster_rcnn, not of {self.detector}")
+        if self.proposals is not None and self.detector != "fast_rcnn":
+            raise InputError(
+                f"proposals: {self.detector} makes its own; leave them out, or train fast_rcnn"
+            )
+        for name in ("anchor_scales", "anchor_ratios"):
+            value = getattr(self, name)
+            if not value or len(set(value)) < len(value):
+                raise InputError(
+                    f"{name}: must be different numbers and at least one, not "
+                    f"{format_value(value) or 'none'}"
+                )
 
     def to_dict(self) -> dict:
         """Return plain data for JSON."""
@@ -199,15 +243,6 @@ KEYS = tuple(
 )
 _FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 _HINTS = get_type_hints(Settings)
-_BOOLEANS = {"true": True, "false": False}
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a text",
-    (tuple, int): "whole numbers",
-    (tuple, str): "texts",
-}
 
 
 def option(key: str) -> str:
@@ -223,29 +258,12 @@ def describe(key: str) -> str:
 
 
 def parse_value(key: str, text: str):
-    """The value that a text stands for: numbers separated by commas, true, false, none.
+    """The value of a setting that a text stands for, as `setting_types.parse`.
 
     Raises:
         ValueError: it is none of the setting's type; the message says what that is.
     """
-    kind, item, is_optional = _kind(key)
-    text = text.strip()
-    if is_optional and text.lower() == "none":
-        return None
-    try:
-        if kind is tuple:
-            return tuple(item(part) for part in text.split(",")) if text else ()
-        return _BOOLEANS[text.lower()] if kind is bool else kind(text)
-    except (ValueError, KeyError):
-        commas = " separated by commas" if kind is tuple else ""
-        raise ValueError(f"must be {_needed(key)}{commas}, not {shown(text)}") from None
-
-
-def format_value(value) -> str:
-    """A value as `parse_value` reads it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return parse(_HINTS[key], text)
 
 
 def differences(settings: Settings, base: Settings) -> list[str]:
@@ -266,58 +284,6 @@ def as_table() -> str:
         for key in KEYS
     ]
     return "\n".join(["| option | what it is | default |", "|---|---|---|", *rows]) + "\n"
-
-
-def _kind(key: str):
-    """Type, type of the items where that is a tuple, and whether it may be None."""
-    hint = _HINTS[key]
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    (hint,) = (k for k in kinds if k is not NoneType)
-    item = get_args(hint)[0] if get_origin(hint) is tuple else None
-    return get_origin(hint) or hint, item, NoneType in kinds
-
-
-def _needed(key: str) -> str:
-    kind, item, is_optional = _kind(key)
-    return _KINDS[(kind, item) if item else kind] + (" or none" if is_optional else "")
-
-
-def _typed(key: str, value):
-    """The value in the setting's own type: JSON has lists for tuples, users have paths and NumPy.
-
-    Raises:
-        InputError: it is of another type.
-    """
-    kind, item, is_optional = _kind(key)
-    if value is None and is_optional:
-        return None
-    with contextlib.suppress(OverflowError):  # a whole number too large for a float
-        if kind is tuple and isinstance(value, (list, tuple)):
-            if all(_fits(item, v) for v in value):
-                return tuple(item(v) for v in value)
-        elif kind is str and isinstance(value, os.PathLike):
-            return os.fspath(value)
-        elif kind is not tuple and _fits(kind, value):
-            return kind(value)
-    raise InputError(f"{key}: must be {_needed(key)}, not {shown(value)}")
-
-
-def _fits(kind: type, value) -> bool:
-    if kind in (int, float):
-        number = numbers.Integral if kind is int else numbers.Real
-        return isinstance(value, number) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _check_values(key: str, value, allowed: Range | tuple[str, ...] | None) -> None:
-    if allowed is None or value is None:
-        return
-    if isinstance(allowed, Range):
-        for number in value if isinstance(value, tuple) else (value,):
-            if number not in allowed:
-                raise InputError(f"{key}: must be {allowed}, not {format_value(value)}")
-    elif value not in allowed:
-        raise InputError(f"{key}: {did_you_mean(value, allowed)}; choose from {', '.join(allowed)}")
 
 
 if __name__ == "__main__":

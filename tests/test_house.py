@@ -28,6 +28,7 @@ FLOORS = (
     "proposals",
     "data",
     "settings",
+    "setting_types",
     "models",
     "custom_ops",
     "sampling",

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from keras_frcnn.benchmarks.turns import answer_steps
 
-PIXEL_STD = 58.0  # that of models.fast_rcnn, which would bring TensorFlow into this process
+PIXEL_STD = 58.0  # that of models.building, which would bring TensorFlow into this process
 # Filters of the 3 x 3 convolutions of VGG16's blocks; max pooling stands between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FROZEN_BLOCKS = 2  # as the recipe freezes them

@@ -3,12 +3,14 @@
 K is the number of object classes.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.rpn import ProposalOptions
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -28,6 +30,8 @@ class DetectionModel(keras.Model):
             values of `min_side` are drawn from at random in training.
         target_mean, target_std: of the regression targets, [K, 4], by which the last layer
             inverts their normalisation.
+        detector: of `heads.DETECTORS`.
+        options: the anchors and how proposals are made, where it makes them.
 
     Keras's `clone_model` makes one that knows nothing; `copy_description` tells it.
     """
@@ -43,12 +47,37 @@ class DetectionModel(keras.Model):
         max_side: int | None = None,
         target_mean=None,
         target_std=None,
+        detector: str = "fast_rcnn",
+        options: ProposalOptions | Mapping | None = None,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        self._set(class_names, trunk, pixel_means, min_side, max_side, target_mean, target_std)
+        if isinstance(self.output, dict):  # the columns of the log are called as the outputs
+            self.output_names = sorted(self.output)
+        self._set(
+            class_names,
+            trunk,
+            pixel_means,
+            min_side,
+            max_side,
+            target_mean,
+            target_std,
+            detector,
+            options,
+        )
 
-    def _set(self, class_names, trunk, pixel_means, min_side, max_side, target_mean, target_std):
+    def _set(
+        self,
+        class_names,
+        trunk,
+        pixel_means,
+        min_side,
+        max_side,
+        target_mean,
+        target_std,
+        detector,
+        options,
+    ):
         self.class_names = tuple(class_names)
         self.trunk = trunk
         self.pixel_means = None if pixel_means is None else tuple(map(float, pixel_means))
@@ -56,6 +85,12 @@ class DetectionModel(keras.Model):
         self.max_side = max_side
         self.target_mean = None if target_mean is None else np.asarray(target_mean, np.float32)
         self.target_std = None if target_std is None else np.asarray(target_std, np.float32)
+        self.detector = detector
+        if isinstance(options, Mapping):  # from a file
+            options = ProposalOptions(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+            )
+        self.options = options
 
     def compile(
         self,
@@ -65,6 +100,7 @@ class DetectionModel(keras.Model):
         metrics=None,
         *,
         box_loss_weight: float = 1.0,
+        rpn_box_loss_weight: float = 1.0,
         jit_compile: bool = False,
         **kwargs,
     ) -> None:
@@ -75,6 +111,7 @@ class DetectionModel(keras.Model):
             loss: by default the multi-task loss of the paper (`keras_frcnn.models.losses`), with
                 the share of foreground RoIs as a metric unless `metrics` are given.
             box_loss_weight: lambda of the paper, the weight of the box regression in that loss.
+            rpn_box_loss_weight: the same in the loss of a region proposal network.
             jit_compile: off, since XLA is slower than TensorFlow's own kernels on the CPU and
                 RoI pooling has no XLA version.
             loss_weights, metrics, **kwargs: as in Keras.
@@ -83,23 +120,10 @@ class DetectionModel(keras.Model):
             InputError: `box_loss_weight` is given beside another loss, which has no place for it,
                 or the model does not know the deviations of its targets.
         """
-        # Not above: whoever imports the losses first has them import Keras, and that this module
-        # (`keras_frcnn.registration`).
-        from keras_frcnn.models.losses import (
-            BoxRegressionLoss,
-            ClassificationLoss,
-            ForegroundShare,
-        )
-
         if loss is None:
-            if self.target_std is None:
-                raise InputError("compile: the model does not know its target_std; give a loss")
-            loss = {
-                "cls_score": ClassificationLoss(),
-                "bbox_pred": BoxRegressionLoss(self.target_std, box_loss_weight),
-            }
-            metrics = {"cls_score": [ForegroundShare()]} if metrics is None else metrics
-        elif box_loss_weight != 1.0:
+            loss, own_metrics = self._multi_task_loss(box_loss_weight, rpn_box_loss_weight)
+            metrics = own_metrics if metrics is None else metrics
+        elif (box_loss_weight, rpn_box_loss_weight) != (1.0, 1.0):
             raise InputError("box_loss_weight: is of the model's own loss; give it, or a loss")
         super().compile(
             optimizer,
@@ -109,6 +133,34 @@ class DetectionModel(keras.Model):
             jit_compile=jit_compile,
             **kwargs,
         )
+
+    def _multi_task_loss(self, box_loss_weight: float, rpn_box_loss_weight: float):
+        """The losses and metrics of the outputs, by name."""
+        # Not above: whoever imports the losses first has them import Keras, and that this module
+        # (`keras_frcnn.registration`).
+        from keras_frcnn.models.carried import Carried, CarriedForegroundShare
+        from keras_frcnn.models.losses import (
+            BoxRegressionLoss,
+            ClassificationLoss,
+            ForegroundShare,
+            rpn_box_loss,
+        )
+
+        loss, metrics = {}, {}
+        if self.detector != "fast_rcnn":
+            loss["rpn_cls_score"] = ClassificationLoss()
+            loss["rpn_bbox_pred"] = rpn_box_loss(rpn_box_loss_weight)
+            metrics["rpn_cls_score"] = [ForegroundShare()]
+        if self.detector == "rpn":
+            return loss, metrics
+        if self.target_std is None:
+            raise InputError("compile: the model does not know its target_std; give a loss")
+        classes, boxes = ClassificationLoss(), BoxRegressionLoss(self.target_std, box_loss_weight)
+        is_fast = self.detector == "fast_rcnn"
+        loss["cls_score"] = classes if is_fast else Carried(classes, 1)
+        loss["bbox_pred"] = boxes if is_fast else Carried(boxes, 5)
+        metrics["cls_score"] = [ForegroundShare() if is_fast else CarriedForegroundShare()]
+        return loss, metrics
 
     def compile_from_config(self, config: dict) -> None:
         """Compile as the model in a `.keras` file was; Keras leaves it to a class with its own."""
@@ -128,6 +180,8 @@ _FIELDS = (
     "max_side",
     "target_mean",
     "target_std",
+    "detector",
+    "options",
 )
 
 
@@ -138,7 +192,9 @@ def copy_description(source: keras.Model, copy: keras.Model) -> None:
 
 
 def _plain(value):
-    """Arrays and tuples as lists, which JSON gives back as they were."""
+    """Arrays and tuples as lists, which JSON gives back as they were, and options as a dict."""
+    if isinstance(value, ProposalOptions):
+        return {name: _plain(v) for name, v in dataclasses.asdict(value).items()}
     if isinstance(value, np.ndarray):
         return value.tolist()
     return list(value) if isinstance(value, tuple) else value

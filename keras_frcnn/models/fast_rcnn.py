@@ -7,27 +7,24 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-from keras import layers
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models import convolution  # noqa: F401 (registers layers that files name)
+from keras_frcnn.models.building import (
+    checked_names,
+    checked_trunk,
+    features_of,
+    load_and_freeze,
+    model_name,
+)
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.heads import REGION_LAYER, box_head
-from keras_frcnn.models.layers import NormalizedRGB, RoIPool
-from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
-from keras_frcnn.models.weights import load_pretrained
-
-PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
+from keras_frcnn.models.layers import RoIPool
+from keras_frcnn.models.trunks import Trunk
 
 # Mean and deviation of (tx, ty, tw, th) where nobody has measured them: those of Girshick's later
 # code. Measured ones differ by a few tens of percent; without any normalisation the box regression
 # would hardly be trained.
 USUAL_TARGETS = ((0.0, 0.0, 0.0, 0.0), (0.1, 0.1, 0.2, 0.2))
-
-
-def model_name(trunk: str | Trunk) -> str:
-    """The name of the Keras model with this trunk."""
-    return f"fast_rcnn_{trunk}" if isinstance(trunk, str) else "fast_rcnn"
 
 
 def FastRCNN(
@@ -76,28 +73,12 @@ def FastRCNN(
         InputError: Keras is set to channels first; there are no class names or the same twice,
             `trunk` is unknown, or `weights` or `targets` do not fit.
     """
-    if keras.config.image_data_format() != "channels_last":
-        raise InputError(
-            "Keras is set to images with channels first, and these models have channels last: call "
-            "keras.config.set_image_data_format('channels_last')"
-        )
-    class_names = _checked_names(class_names)
-    if isinstance(trunk, str) and trunk not in TRUNKS:
-        raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")
-    spec = TRUNKS[trunk] if isinstance(trunk, str) else trunk
-    mean, std = _checked_targets(USUAL_TARGETS if targets is None else targets, len(class_names))
+    spec = checked_trunk(trunk)
+    class_names = checked_names(class_names)
+    mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, len(class_names))
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
-
-    # Published weights expect their own pixels. Random ones need inputs of unit variance:
-    # without it VGG16 diverged within five steps (docs/results.md).
-    rescale = weights is None if rescale is None else rescale
-    x = images
-    if spec.pixel_std is not None:
-        x = NormalizedRGB(spec.pixel_std, name="normalized_rgb")(images)
-    elif rescale:
-        x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
-    features = spec.build(x)
+    features = features_of(images, spec, weights is None if rescale is None else rescale)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
     cls_score, bbox_pred = box_head(
         x, len(class_names), fc_units or spec.fc_units, dropout, mean, std
@@ -114,28 +95,12 @@ def FastRCNN(
         target_mean=mean,
         target_std=std,
     )
-    if weights is not None:
-        load_pretrained(model, spec, weights)
-    frozen = spec.frozen(finetune_from) if weights or finetune_from else []
-    for layer in model.layers:
-        # Batch normalisation keeps its statistics: those of two images would be noise. A frozen
-        # one computes as in inference.
-        if isinstance(layer, layers.BatchNormalization) or is_one_of(layer.name, frozen):
-            layer.trainable = False
+    load_and_freeze(model, spec, weights, finetune_from, "fast_rcnn")
     return model
 
 
-def _checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(class_names, str):
-        raise InputError(f"class_names: must be a list of names, such as [{class_names!r}]")
-    names = tuple(class_names)
-    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
-        raise InputError(f"class_names: must be different names and at least one, not {names}")
-    return names
-
-
-def _checked_targets(targets, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation as float32 [K, 4]."""
+def checked_targets(targets, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of the regression targets as float32 [K, 4], if they are possible."""
     try:
         mean, std = (
             np.broadcast_to(np.asarray(values, np.float32), (num_classes, 4)) for values in targets

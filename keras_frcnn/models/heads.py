@@ -5,19 +5,25 @@ Weights, fine-tuning, gradient norms, export and SVD ask here which layer belong
 Shape letters: N images, R RoIs an image, K object classes.
 """
 
+DETECTORS = ("fast_rcnn", "faster_rcnn", "rpn")  # what this project builds on a trunk
+
 REGION_LAYER = "roi_pool"  # reads the regions of the feature map
 
 # The hidden layers. Pretrained networks may have them; truncated SVD compresses them.
 FULLY_CONNECTED = ("fc6", "fc7")
 # The layers whose weights know the object classes; no weight file has them.
 PREDICTORS = ("cls_score", "bbox_deltas")
+# The region proposal network: a hidden layer and its siblings (`keras_frcnn.models.rpn`).
+RPN = ("rpn_conv", "rpn_cls_score", "rpn_bbox_deltas")
 # They compute in float32 under any policy: they are small, and scores and offsets are what the
-# user sees.
-FLOAT32 = (*PREDICTORS, "bbox_per_class", "bbox_pred")
+# user sees. Thousands of anchors' scores in bfloat16 would tie by the hundreds.
+FLOAT32 = (
+    *PREDICTORS,
+    *("bbox_per_class", "bbox_pred"),
+    *("rpn_cls_score", "rpn_scores", "rpn_bbox_deltas", "rpn_deltas"),
+)
 
-# The parts after any trunk, as `finetune_from` names them, and their layers. The box regressor is
-# last, so that it can be trained alone (stage-wise training, paper section 5.1).
-PARTS = {
+_BOX_HEAD = {
     "fc6": ("fc6",),
     "fc7": ("fc7",),
     "cls_score": ("cls_score",),
@@ -25,10 +31,25 @@ PARTS = {
 }
 
 
+def parts(detector: str) -> dict[str, tuple[str, ...]]:
+    """The parts after any trunk, as `finetune_from` names them, and their layers.
+
+    The box regressor is last, so that it can be trained alone (stage-wise training, Girshick 2015,
+    section 5.1).
+
+    Args:
+        detector: of `DETECTORS`.
+    """
+    rpn = {} if detector == "fast_rcnn" else {"rpn": RPN}
+    return rpn if detector == "rpn" else rpn | _BOX_HEAD
+
+
 def part_of(layer: str) -> str:
-    """What a layer belongs to: "fc", "heads" or "trunk"."""
+    """What a layer belongs to: "fc", "heads", "rpn" or "trunk"."""
     if layer in FULLY_CONNECTED:
         return "fc"
+    if layer in RPN:
+        return "rpn"
     return "heads" if layer in PREDICTORS else "trunk"
 
 

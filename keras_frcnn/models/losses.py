@@ -66,6 +66,17 @@ class BoxRegressionLoss(keras.losses.Loss):
         return {**super().get_config(), "std": self.std.tolist(), "weight": self.weight}
 
 
+def rpn_box_loss(weight: float = 1.0) -> BoxRegressionLoss:
+    """The box regression of a region proposal network (Ren et al. 2015, section 3.1.2).
+
+    In the authors' code a smooth L1 that is quadratic up to 1 / 9, of the plain targets, h_3. That
+    is h_1 of nine times the error, divided by nine, so the same loss with other numbers. The mean
+    is over all sampled anchors, as there; the paper's lambda of 10 over the positions of the map is
+    a weight of about 1.07.
+    """
+    return BoxRegressionLoss([[1 / 9] * 4], weight / 9, name="rpn_box_regression_loss")
+
+
 def _count(real: tf.Tensor) -> tf.Tensor:
     """The number of real RoIs in the whole mini-batch, on all replicas.
 

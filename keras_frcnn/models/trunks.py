@@ -18,7 +18,7 @@ class Trunk:
 
     `build` takes the Keras tensor of the images, BGR with `pixel_means` subtracted, and returns
     that of the features. With `pixel_std` it gets RGB divided by these deviations instead; without
-    it, pixels divided by `fast_rcnn.PIXEL_STD` when `FastRCNN` loads no weights.
+    it, pixels divided by `building.PIXEL_STD` when `FastRCNN` loads no weights.
     """
 
     build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]
@@ -29,6 +29,7 @@ class Trunk:
     pixel_std: tuple[float, float, float] | None = None  # B, G, R
     pool_size: tuple[int, int] = (7, 7)  # cells of RoI pooling, height and width
     fc_units: tuple[int, int] = (4096, 4096)  # of fc6 and fc7
+    rpn_channels: int = 512  # of the hidden layer of a region proposal network
     # Its parts from the image on, by the names that `finetune_from` takes, and their layers: names,
     # or patterns of `fnmatch`.
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -38,16 +39,16 @@ class Trunk:
     # The class in keras.applications that `weights="imagenet"` takes; None: there are none.
     application: str | None = None
 
-    def frozen(self, finetune_from: str | None = None) -> list[str]:
+    def frozen(self, finetune_from: str | None = None, detector: str = "fast_rcnn") -> list[str]:
         """The layers before `finetune_from`, the trunk's own by default: they are not trained.
 
-        They are named as in `parts`.
+        They are named as in `parts`; `detector` tells what comes after them (`heads.parts`).
 
         Raises:
             InputError: the trunk has no part of that name.
         """
         first = finetune_from or self.finetune_from
-        parts = self.parts | heads.PARTS
+        parts = self.parts | heads.parts(detector)
         names = list(parts)
         if first is None:
             return []
@@ -75,6 +76,7 @@ def _vgg_cnn_m(channels: int, fc_units: tuple[int, int]) -> Trunk:
         stride=16,
         pool_size=(6, 6),
         fc_units=fc_units,
+        rpn_channels=256,
         parts={f"conv{i}": (f"conv{i}",) for i in range(1, 6)},
         finetune_from="conv2",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.hdf5 import read_hdf5
-from keras_frcnn.models.heads import FULLY_CONNECTED, PREDICTORS
+from keras_frcnn.models.heads import FULLY_CONNECTED, PREDICTORS, RPN
 from keras_frcnn.models.trunks import Trunk
 
 
@@ -16,7 +16,7 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
     """Copy pretrained weights into `model`, layer by layer, by the layers' names.
 
     Args:
-        model: as `FastRCNN` builds it.
+        model: as `FastRCNN` or a builder of `faster_rcnn` makes it.
         trunk: the trunk it was built with.
         weights: "imagenet" (downloaded by Keras) or the path of an HDF5 weight file with or without
             the fully connected layers.
@@ -32,7 +32,7 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
     arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(Path(weights))
     loaded = []
     for layer in model.layers:
-        if not layer.weights or layer.name in PREDICTORS:
+        if not layer.weights or layer.name in (*PREDICTORS, *RPN):
             continue
         values = arrays.get(trunk.renamed.get(layer.name, layer.name))
         expected = [tuple(w.shape) for w in layer.weights]

@@ -21,7 +21,7 @@ import keras
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import write_json
-from keras_frcnn.models.fast_rcnn import model_name
+from keras_frcnn.models.building import model_name
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.settings import Settings

@@ -7,7 +7,8 @@ import pytest
 
 from keras_frcnn.custom_ops.reference import roi_pool_reference
 from keras_frcnn.errors import InputError
-from keras_frcnn.models.fast_rcnn import PIXEL_STD, FastRCNN
+from keras_frcnn.models.building import PIXEL_STD
+from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.trunks import Trunk
 
 IMAGES = np.random.default_rng(0).normal(0, 50, (2, 64, 96, 3)).astype(np.float32)

@@ -1,0 +1,69 @@
+"""What the builders of all detectors share: checks, the network's input, and what is frozen."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from keras_frcnn.errors import InputError
+from keras_frcnn.models import convolution  # noqa: F401 (registers layers that files name)
+from keras_frcnn.models.layers import NormalizedRGB
+from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
+from keras_frcnn.models.weights import load_pretrained
+
+PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
+
+
+def model_name(trunk: str | Trunk, detector: str = "fast_rcnn") -> str:
+    """The name of the Keras model of a detector with this trunk."""
+    return f"{detector}_{trunk}" if isinstance(trunk, str) else detector
+
+
+def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes as a tuple; `InputError` if there are none or some are the same."""
+    if isinstance(class_names, str):
+        raise InputError(f"class_names: must be a list of names, such as [{class_names!r}]")
+    names = tuple(class_names)
+    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+        raise InputError(f"class_names: must be different names and at least one, not {names}")
+    return names
+
+
+def checked_trunk(trunk: str | Trunk) -> Trunk:
+    """The trunk of a name; also refuses Keras with channels first, which no trunk is made for."""
+    if keras.config.image_data_format() != "channels_last":
+        raise InputError(
+            "Keras is set to images with channels first, and these models have channels last: call "
+            "keras.config.set_image_data_format('channels_last')"
+        )
+    if isinstance(trunk, str) and trunk not in TRUNKS:
+        raise InputError(f"unknown trunk {trunk!r}: choose one of {', '.join(TRUNKS)}")
+    return TRUNKS[trunk] if isinstance(trunk, str) else trunk
+
+
+def features_of(images, trunk: Trunk, rescale: bool):
+    """The feature map of scaled images [N, H, W, 3].
+
+    Published weights expect their own pixels. Random ones need inputs of unit variance: without it
+    VGG16 diverged within five steps (docs/results.md).
+    """
+    x = images
+    if trunk.pixel_std is not None:
+        x = NormalizedRGB(trunk.pixel_std, name="normalized_rgb")(images)
+    elif rescale:
+        x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
+    return trunk.build(x)
+
+
+def load_and_freeze(
+    model: keras.Model, trunk: Trunk, weights: str | None, finetune_from: str | None, detector: str
+) -> None:
+    """Load pretrained weights, if there are any, and freeze what is not to be trained."""
+    if weights is not None:
+        load_pretrained(model, trunk, weights)
+    frozen = trunk.frozen(finetune_from, detector) if weights or finetune_from else []
+    for layer in model.layers:
+        # Batch normalisation keeps its statistics: those of two images would be noise. A frozen
+        # one computes as in inference.
+        if isinstance(layer, layers.BatchNormalization) or is_one_of(layer.name, frozen):
+            layer.trainable = False

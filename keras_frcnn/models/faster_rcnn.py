@@ -1,0 +1,186 @@
+"""Faster R-CNN (Ren et al. 2015) and its region proposal network as functional Keras models.
+
+Shape letters: N images of H x W scaled pixels, S anchors sampled from an image, M ground-truth
+boxes, P proposals, R RoIs, K object classes.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from keras_frcnn.models.building import (
+    checked_names,
+    checked_trunk,
+    features_of,
+    load_and_freeze,
+    model_name,
+)
+from keras_frcnn.models.detection_model import DetectionModel
+from keras_frcnn.models.fast_rcnn import USUAL_TARGETS, checked_targets
+from keras_frcnn.models.heads import REGION_LAYER, box_head
+from keras_frcnn.models.joint_sampling import CarryTargets, SampleRoIs
+from keras_frcnn.models.layers import RoIPool
+from keras_frcnn.models.propose import Propose
+from keras_frcnn.models.rpn import ProposalOptions, TakeAnchors, rpn_head
+from keras_frcnn.models.trunks import Trunk
+
+
+def RegionProposalNetwork(
+    class_names: Sequence[str],
+    trunk: str | Trunk = "vgg16",
+    weights: str | None = "imagenet",
+    options: ProposalOptions | None = None,
+    finetune_from: str | None = None,
+    min_side: int | Sequence[int] = 600,
+    max_side: int = 1000,
+    rescale: bool | None = None,
+) -> DetectionModel:
+    """Build a region proposal network alone, as the first and third of the four steps train it.
+
+    Args:
+        class_names: of the data set; it tells objects from background only, and keeps the names for
+            what is built on it.
+        options: the anchors, and how proposals are made in detection.
+        trunk, weights, finetune_from, min_side, max_side, rescale: as for `FastRCNN`;
+            `finetune_from="rpn"` trains no layer of the trunk.
+
+    Returns:
+        A model from `{"images": [N, H, W, 3], "anchors": [N, S, 3]}`, rows (y, x, a) of the sampled
+        anchors, to `{"rpn_cls_score": [N, S, 2] logits, "rpn_bbox_pred": [N, S, 1, 4] deltas}`,
+        both float32.
+
+    Raises:
+        InputError: as `FastRCNN`.
+    """
+    spec, options = checked_trunk(trunk), options or ProposalOptions()
+    images = keras.Input((None, None, 3), name="images")
+    anchors = keras.Input((None, 3), name="anchors", dtype="int32")
+    features = features_of(images, spec, weights is None if rescale is None else rescale)
+    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base(spec.stride)))
+    rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(scores, deltas, anchors)
+    model = DetectionModel(
+        {"images": images, "anchors": anchors},
+        {"rpn_cls_score": rpn_cls_score, "rpn_bbox_pred": rpn_bbox_pred},
+        name=model_name(trunk, "rpn"),
+        detector="rpn",
+        options=options,
+        **_description(class_names, trunk, spec, min_side, max_side),
+    )
+    load_and_freeze(model, spec, weights, finetune_from, "rpn")
+    return model
+
+
+def FasterRCNN(
+    class_names: Sequence[str],
+    trunk: str | Trunk = "vgg16",
+    weights: str | None = "imagenet",
+    options: ProposalOptions | None = None,
+    rois_per_image: int = 128,
+    bg_iou_low: float = 0.0,
+    targets: tuple | None = None,
+    fc_units: tuple[int, int] | None = None,
+    dropout: float = 0.5,
+    finetune_from: str | None = None,
+    min_side: int | Sequence[int] = 600,
+    max_side: int = 1000,
+    rescale: bool | None = None,
+) -> DetectionModel:
+    """Build the detector with the graph of its joint training (section 3.2, "approximate").
+
+    The proposals of the region proposal network, and the RoIs drawn from them, are computed inside
+    the model. No gradient passes through their coordinates or their choice: the losses of the RoIs
+    reach fc6, fc7, the heads and, through RoI pooling, the trunk; those of the anchors the region
+    proposal network and the trunk.
+
+    Args:
+        options: the anchors, and how proposals are made.
+        rois_per_image: R, sampled from the proposals and the objects.
+        bg_iou_low: RoIs of a lower IoU with every object are not even background.
+        targets: mean and deviation of the regression targets; by default `USUAL_TARGETS`, which the
+            authors' joint training has too, as the proposals change all the time.
+        class_names, trunk, weights, fc_units, dropout, finetune_from, min_side, max_side,
+            rescale: as for `FastRCNN`.
+
+    Returns:
+        A model from
+            images [N, H, W, 3], padded right and below to one size,
+            image_sizes int32 [N, 2], (height, width) without the padding,
+            box_scales [N, 2], (x, y): scaled pixels in one of the original image,
+            anchors int32 [N, S, 3], rows (y, x, a) of the sampled anchors,
+            gt_boxes [N, M, 4] in scaled pixels, rows of zeros are padding,
+            gt_classes int32 [N, M], 1..K,
+            seed int32 [N, 2], of the drawing of RoIs,
+        to
+            rpn_cls_score [N, S, 2], rpn_bbox_pred [N, S, 1, 4],
+            cls_score [N, R, 1 + K + 1], rows (label, logits),
+            bbox_pred [N, R, 5 + 4 K], rows (label, target, deltas).
+        `ProposingDetector` detects with it.
+
+    Raises:
+        InputError: as `FastRCNN`.
+    """
+    spec, options = checked_trunk(trunk), options or ProposalOptions()
+    description = _description(class_names, trunk, spec, min_side, max_side)
+    classes = len(description["class_names"])
+    mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, classes)
+    inputs = {
+        "images": keras.Input((None, None, 3), name="images"),
+        "image_sizes": keras.Input((2,), name="image_sizes", dtype="int32"),
+        "box_scales": keras.Input((2,), name="box_scales", dtype="float32"),
+        "anchors": keras.Input((None, 3), name="anchors", dtype="int32"),
+        "gt_boxes": keras.Input((None, 4), name="gt_boxes", dtype="float32"),
+        "gt_classes": keras.Input((None,), name="gt_classes", dtype="int32"),
+        "seed": keras.Input((2,), name="seed", dtype="int32"),
+    }
+    rescale = weights is None if rescale is None else rescale
+    features = features_of(inputs["images"], spec, rescale)
+    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base(spec.stride)))
+    rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(
+        scores, deltas, inputs["anchors"]
+    )
+    proposals, _ = Propose(
+        options.scales,
+        options.ratios,
+        spec.stride,
+        options.pre_nms_train,
+        options.train,
+        options.nms_iou,
+        options.min_size,
+        name="propose",
+    )(scores, deltas, inputs["image_sizes"], inputs["box_scales"])
+    rois, labels, roi_targets = SampleRoIs(rois_per_image, bg_iou_low, name="sample_rois")(
+        proposals, inputs["gt_boxes"], inputs["gt_classes"], inputs["seed"]
+    )
+    x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
+    cls_score, bbox_pred = box_head(x, classes, fc_units or spec.fc_units, dropout, mean, std)
+    cls_score, bbox_pred = CarryTargets(name="carry_targets")(
+        cls_score, bbox_pred, labels, roi_targets
+    )
+    model = DetectionModel(
+        inputs,
+        {
+            "rpn_cls_score": rpn_cls_score,
+            "rpn_bbox_pred": rpn_bbox_pred,
+            "cls_score": cls_score,
+            "bbox_pred": bbox_pred,
+        },
+        name=model_name(trunk, "faster_rcnn"),
+        target_mean=mean,
+        target_std=std,
+        detector="faster_rcnn",
+        options=options,
+        **description,
+    )
+    load_and_freeze(model, spec, weights, finetune_from, "faster_rcnn")
+    return model
+
+
+def _description(class_names, trunk, spec, min_side, max_side) -> dict:
+    """What a `DetectionModel` shall know, whichever it is."""
+    return {
+        "class_names": checked_names(class_names),
+        "trunk": trunk if isinstance(trunk, str) else None,
+        "pixel_means": spec.pixel_means,
+        "min_side": (min_side,) if isinstance(min_side, int) else min_side,
+        "max_side": max_side,
+    }

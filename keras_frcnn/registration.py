@@ -17,7 +17,6 @@ from pathlib import Path
 
 # All that `keras.saving.register_keras_serializable` decorates.
 _MODULES = (
-    "keras_frcnn.models.carried",
     "keras_frcnn.models.convolution",
     "keras_frcnn.models.depthwise",
     "keras_frcnn.models.detection_model",

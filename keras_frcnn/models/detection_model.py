@@ -138,9 +138,10 @@ class DetectionModel(keras.Model):
         """The losses and metrics of the outputs, by name."""
         # Not above: whoever imports the losses first has them import Keras, and that this module
         # (`keras_frcnn.registration`).
-        from keras_frcnn.models.carried import Carried, CarriedForegroundShare
         from keras_frcnn.models.losses import (
             BoxRegressionLoss,
+            Carried,
+            CarriedForegroundShare,
             ClassificationLoss,
             ForegroundShare,
             rpn_box_loss,

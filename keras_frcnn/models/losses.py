@@ -11,6 +11,10 @@ which is the same number.
 On several devices (`tf.distribute`) each replica holds some of the images. Keras adds up the
 replicas' gradients, so a replica returns its own sum divided by the RoIs of the whole mini-batch:
 the mean over the replicas' means would weigh an image with few RoIs too much.
+
+In joint training of Faster R-CNN the model itself draws the RoIs, so that only it knows their
+labels and targets. They come in the first columns of the predictions
+(`joint_sampling.CarryTargets`), which `Carried` and `CarriedForegroundShare` take apart.
 """
 
 import keras
@@ -114,3 +118,49 @@ class ForegroundShare(keras.metrics.Metric):
         return tf.math.divide_no_nan(
             tf.convert_to_tensor(self.foreground), tf.convert_to_tensor(self.real)
         )
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class Carried(keras.losses.Loss):
+    """Another loss, of the truth in the first columns of the predictions and of the rest.
+
+    Args:
+        loss: `ClassificationLoss` for predictions [N, R, 1 + K + 1], rows (label, logits), or
+            `BoxRegressionLoss` for [N, R, 5 + 4 K], rows (label, target, deltas).
+        columns: of the truth, 1 or 5.
+
+    What Keras passes as the truth does not matter.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, columns: int, name: str = "carried", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.loss, self.columns = loss, columns
+
+    def call(self, y_true, y_pred):
+        """Return what the other loss does, a scalar."""
+        truth = tf.stop_gradient(y_pred[..., : self.columns])
+        if self.columns == 1:
+            return self.loss.call(truth[..., 0], y_pred[..., 1:])
+        shape = tf.shape(y_pred)
+        classes = (y_pred.shape[-1] - self.columns) // 4
+        deltas = tf.reshape(y_pred[..., self.columns :], [shape[0], shape[1], classes, 4])
+        return self.loss.call(truth, deltas)
+
+    def get_config(self):
+        """Return what recreates the loss."""
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {**super().get_config(), "loss": loss, "columns": self.columns}
+
+    @classmethod
+    def from_config(cls, config):
+        """Recreate the loss and the one in it."""
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
+@keras.saving.register_keras_serializable(package="keras_frcnn")
+class CarriedForegroundShare(ForegroundShare):
+    """`ForegroundShare` of predictions [N, R, 1 + K + 1], rows (label, logits)."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Count the RoIs of a batch."""
+        super().update_state(y_pred[..., 0], None)

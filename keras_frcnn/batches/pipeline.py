@@ -1,21 +1,35 @@
-"""The training input pipeline: from records and proposals to mini-batches, in TensorFlow ops.
+"""The training input pipeline: from records and, for Fast R-CNN, proposals to mini-batches.
 
 Shape letters: N images a batch, R RoIs an image, P proposals of an image, M of its objects.
 """
 
-import os
-from collections.abc import Sequence
-
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
-from keras_frcnn.batches.ordering import image_of, images_from
-from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
-from keras_frcnn.data.images import decode_image
-from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.batches.anchor_pipeline import anchor_dataset
+from keras_frcnn.batches.examples import TrainingImages, ragged
+from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.data.preprocessing import box_scale
 from keras_frcnn.sampling import sample_rois
 from keras_frcnn.settings import Settings
+
+
+def batches_for(
+    model: keras.Model,
+    images: ImageSet,
+    pixel_means: tuple[float, float, float],
+    settings: Settings,
+    start: int = 0,
+) -> tf.data.Dataset:
+    """The mini-batches of the pipeline that `settings.detector`, which is the model's, needs.
+
+    Arguments and errors are those of the pipelines.
+    """
+    if settings.detector == "fast_rcnn":
+        return training_dataset(images, pixel_means, settings, start)
+    return anchor_dataset(images.dataset, pixel_means, model.options, settings, start)
 
 
 def training_dataset(
@@ -33,12 +47,9 @@ def training_dataset(
     left out.
 
     Args:
-        images: to train on.
+        images: to train on, with proposals.
         pixel_means: of the trunk, (B, G, R).
-        settings: of these, `seed`, `min_side`, `max_side` (see `preprocessing.scaled_size`; several
-            values of `min_side` are drawn from at random), `images_per_batch`, `rois_per_image` and
-            `group_by_aspect`: whether the images of a batch are of one orientation, so that less of
-            it is padding: 4% of its pixels instead of 13% on photographs of VOC 2007.
+        settings: of these, what `TrainingImages` takes, `rois_per_image` and `bg_iou_low`.
         start: number of the first batch.
 
     Returns:
@@ -49,30 +60,13 @@ def training_dataset(
     Raises:
         InputError: no image has a usable object.
     """
-    seed, images_per_batch = settings.seed, settings.images_per_batch
-    usable = images.dataset.trainable()
-    records = [images.dataset.images[i] for i in usable]
-    paths = tf.constant([os.fsencode(r.path) for r in records])  # need not be UTF-8
-    orientations = tf.constant([r.orientation for r in records])
-    all_proposals = _ragged([images.proposals[i] for i in usable], np.float32)
-    all_boxes = _ragged([r.boxes[~r.is_difficult] for r in records], np.float32)
-    all_classes = _ragged([r.labels[~r.is_difficult] for r in records], np.int32)
-    min_sides = tf.constant(settings.min_side, tf.int32)
-    is_portrait = _is_portrait(records) if settings.group_by_aspect else None
+    source = TrainingImages(images.dataset, pixel_means, settings)
+    all_proposals = ragged([images.proposals[i] for i in source.places], np.float32)
 
-    # Not rewritten by AutoGraph, which needs room for temporary files.
-    @tf.autograph.experimental.do_not_convert
-    def example(i, k):  # example i, which shows image k
-        seeds = tf.random.split(tf.random.fold_in(tf.constant([seed, 0]), i), 3)
-        rois, gt_boxes, gt_classes = all_proposals[k], all_boxes[k], all_classes[k]
-
-        # The names are what `keras-frcnn bench train` finds the stages by.
-        with tf.name_scope("decode_and_scale"):
-            image = decode_image(tf.io.read_file(paths[k]), orientations[k])
-            original = tf.shape(image)[:2]
-            draw = tf.random.stateless_uniform([], seeds[0], 0, tf.size(min_sides), tf.int32)
-            size = scaled_size(original, min_sides[draw], settings.max_side)
-            image = scale_image(image, size, pixel_means)
+    def example(i, k):
+        seeds = tf.random.split(source.key(i), 3)
+        rois, gt_boxes, gt_classes = all_proposals[k], source.boxes[k], source.classes[k]
+        image, original, size = source.scaled(k, seeds[0])
 
         def mirrored():
             width = tf.cast(original[1], tf.float32)
@@ -89,7 +83,12 @@ def training_dataset(
         # rounding would move a proposal of IoU 0.5 to one side or the other.
         with tf.name_scope("sample_rois"):
             rois, labels, targets = sample_rois(
-                rois, gt_boxes, gt_classes, seeds[2], settings.rois_per_image
+                rois,
+                gt_boxes,
+                gt_classes,
+                seeds[2],
+                settings.rois_per_image,
+                bg_iou=(settings.bg_iou_low, 0.5),
             )
         rois *= box_scale(original, size)
         return (
@@ -100,39 +99,4 @@ def training_dataset(
             },
         )
 
-    first = start * images_per_batch
-    numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
-    shown = images_from(first, seed, len(records), is_portrait, images_per_batch)
-    examples = tf.data.Dataset.zip(numbers, shown).map(
-        example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    batches = examples.padded_batch(images_per_batch, drop_remainder=True).prefetch(2)
-    # As many calls as TensorFlow has threads (up to 16), and no tuning of that number: the tuning
-    # thread may miss that its iterator is deleted, since TensorFlow wakes it a moment before it
-    # sets what the thread looks at (`Model::OptimizeLoop`, `StartCancel`). It then sleeps on, up
-    # to a minute, and `fit` does not return after its last step.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.with_options(options)
-
-
-def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:
-    """The images that `training_dataset` puts into mini-batch number `batch`, in order."""
-    count = settings.images_per_batch
-    records = [dataset.images[i] for i in dataset.trainable()]
-    is_portrait = _is_portrait(records) if settings.group_by_aspect else None
-    examples = tf.range(count, dtype=tf.int64) + batch * count
-    return [
-        records[int(image_of(i, settings.seed, len(records), is_portrait, count))] for i in examples
-    ]
-
-
-def _is_portrait(records: Sequence[ImageRecord]) -> tf.Tensor:
-    return tf.constant([r.height > r.width for r in records])
-
-
-def _ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:
-    """Arrays of unequal length as one tensor that can be indexed inside the pipeline."""
-    return tf.RaggedTensor.from_row_lengths(
-        np.concatenate(arrays).astype(dtype), [len(a) for a in arrays]
-    )
+    return source.batches(example, start)

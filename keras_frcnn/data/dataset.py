@@ -53,14 +53,19 @@ class Dataset:
 class ImageSet:
     """A data set and its proposals, which go together through training and evaluation.
 
+    There are none where the detector makes its own.
+
     Raises:
         InputError: there are not as many arrays as images, or one is not [P, 4].
     """
 
     dataset: Dataset
-    proposals: Sequence[np.ndarray]  # float32 [P, 4] for each image, in pixels, in its order
+    # float32 [P, 4] for each image, in pixels, in its order
+    proposals: Sequence[np.ndarray] | None = None
 
     def __post_init__(self):
+        if self.proposals is None:
+            return
         if len(self.proposals) != len(self.dataset.images):
             raise InputError(
                 f"proposals: of {len(self.proposals)} images, but {self.dataset.name} has "

@@ -32,6 +32,8 @@ class Detector:
         InputError: the model does not know its pixel means and none are given.
     """
 
+    needs_proposals = True
+
     def __init__(
         self,
         model: keras.Model,
@@ -60,8 +62,11 @@ class Detector:
         self.score_threshold = score_threshold
         self.nms_iou = nms_iou
         self.max_detections = max_detections
-        # One trace for all sizes of images and numbers of proposals.
-        self._traced = tf.function(
+        self._traced = self._trace()
+
+    def _trace(self):
+        """One trace for all sizes of images and numbers of proposals."""
+        return tf.function(
             self.detect_batch,
             input_signature=[
                 tf.TensorSpec([None, None, None, 3], tf.uint8),

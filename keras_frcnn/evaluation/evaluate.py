@@ -16,10 +16,26 @@ from keras_frcnn.progress_bar import counted
 
 
 def detect_all(detector: Detector, images: ImageSet, keep_bar: bool = True) -> Iterator[Detections]:
-    """The detections in each image of a data set, from its proposals."""
-    pairs = list(zip(images.dataset.images, images.proposals, strict=True))
+    """The detections in each image of a data set, from its proposals or the detector's own."""
+    return (found for found, _ in examine_all(detector, images, keep_bar))
+
+
+def examine_all(
+    detector: Detector, images: ImageSet, keep_bar: bool = True
+) -> Iterator[tuple[Detections, np.ndarray]]:
+    """The detections in each image of a data set, and the proposals that they came from.
+
+    These are the data set's, or the detector's own where it makes them.
+    """
+    records = images.dataset.images
+    if not detector.needs_proposals:
+        for record in counted(records, len(records), "detecting", leave=keep_bar):
+            yield detector.examine(read_image(record.path, record.orientation))
+        return
+    pairs = list(zip(records, images.proposals, strict=True))
     for record, proposals in counted(pairs, len(pairs), "detecting", leave=keep_bar):
-        yield detector.detect(read_image(record.path, record.orientation), proposals)
+        image = read_image(record.path, record.orientation)
+        yield detector.detect(image, proposals), proposals
 
 
 def evaluate_detector(

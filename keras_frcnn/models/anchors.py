@@ -68,6 +68,13 @@ def cells_of(size: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.maximum(tf.cast(size, tf.int32) // stride, 1)
 
 
+def anchor_boxes(index: tf.Tensor, base: np.ndarray, stride: int) -> tf.Tensor:
+    """The boxes [..., 4] of anchors by their places (y, x, a), int [..., 3]."""
+    y, x, a = tf.unstack(index, axis=-1)
+    shifts = tf.cast(tf.stack([x, y, x, y], axis=-1) * stride, tf.float32)
+    return tf.gather(tf.constant(base, tf.float32), a) + shifts
+
+
 def inside_anchors(size: tf.Tensor, base: np.ndarray, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The anchors wholly inside an image, the only ones to train on (section 3.1.3).
 

@@ -4,6 +4,7 @@ Shape letters: N images of H x W scaled pixels, S anchors sampled from an image,
 boxes, P proposals, R RoIs, K object classes.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -20,7 +21,7 @@ from keras_frcnn.models.fast_rcnn import USUAL_TARGETS, checked_targets
 from keras_frcnn.models.heads import REGION_LAYER, box_head
 from keras_frcnn.models.joint_sampling import CarryTargets, SampleRoIs
 from keras_frcnn.models.layers import RoIPool
-from keras_frcnn.models.propose import Propose
+from keras_frcnn.models.propose import proposing
 from keras_frcnn.models.rpn import ProposalOptions, TakeAnchors, rpn_head
 from keras_frcnn.models.trunks import Trunk
 
@@ -52,11 +53,12 @@ def RegionProposalNetwork(
     Raises:
         InputError: as `FastRCNN`.
     """
-    spec, options = checked_trunk(trunk), options or ProposalOptions()
+    spec = checked_trunk(trunk)
+    options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
     images = keras.Input((None, None, 3), name="images")
     anchors = keras.Input((None, 3), name="anchors", dtype="int32")
     features = features_of(images, spec, weights is None if rescale is None else rescale)
-    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base(spec.stride)))
+    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base()))
     rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(scores, deltas, anchors)
     model = DetectionModel(
         {"images": images, "anchors": anchors},
@@ -119,7 +121,8 @@ def FasterRCNN(
     Raises:
         InputError: as `FastRCNN`.
     """
-    spec, options = checked_trunk(trunk), options or ProposalOptions()
+    spec = checked_trunk(trunk)
+    options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
     description = _description(class_names, trunk, spec, min_side, max_side)
     classes = len(description["class_names"])
     mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, classes)
@@ -134,20 +137,12 @@ def FasterRCNN(
     }
     rescale = weights is None if rescale is None else rescale
     features = features_of(inputs["images"], spec, rescale)
-    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base(spec.stride)))
+    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base()))
     rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(
         scores, deltas, inputs["anchors"]
     )
-    proposals, _ = Propose(
-        options.scales,
-        options.ratios,
-        spec.stride,
-        options.pre_nms_train,
-        options.train,
-        options.nms_iou,
-        options.min_size,
-        name="propose",
-    )(scores, deltas, inputs["image_sizes"], inputs["box_scales"])
+    propose = proposing(options, options.pre_nms_train, options.train)
+    proposals, _ = propose(scores, deltas, inputs["image_sizes"], inputs["box_scales"])
     rois, labels, roi_targets = SampleRoIs(rois_per_image, bg_iou_low, name="sample_rois")(
         proposals, inputs["gt_boxes"], inputs["gt_classes"], inputs["seed"]
     )

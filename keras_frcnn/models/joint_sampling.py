@@ -50,7 +50,8 @@ class SampleRoIs(keras.layers.Layer):
 
     def compute_output_spec(self, proposals, gt_boxes, gt_classes, seed):
         """Shapes and types of the outputs."""
-        shape = (proposals.shape[0], self.rois_per_image)
+        # R stays open: in detection what follows reads another number of RoIs.
+        shape = (proposals.shape[0], None)
         return (
             keras.KerasTensor((*shape, 4), "float32"),
             keras.KerasTensor(shape, "int32"),

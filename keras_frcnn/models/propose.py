@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
-from keras_frcnn.models.anchors import anchor_grid, cells_of
+from keras_frcnn.models.anchors import anchor_grid, base_anchors, cells_of
 from keras_frcnn.models.rpn import ProposalOptions
 
 
@@ -79,7 +79,7 @@ class Propose(keras.layers.Layer):
     def _boxes(self, deltas, image_sizes):
         """The moved anchors, clipped: [N, H', W', A, 4]."""
         rows, columns, a = tf.unstack(tf.shape(deltas)[1:4])
-        base = ProposalOptions(self.scales, self.ratios).base(self.stride)
+        base = base_anchors(self.scales, self.ratios, self.stride)
         grid = tf.reshape(anchor_grid(rows, columns, base, self.stride), [rows, columns, a, 4])
         boxes = box_ops.decode(grid, deltas)
         return box_ops.clip(boxes, image_sizes[:, None, None, None])
@@ -131,3 +131,17 @@ class Propose(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("scales", "ratios", "stride", "pre_nms", "post_nms", "nms_iou", "min_size")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def proposing(options: ProposalOptions, pre_nms: int | None, post_nms: int) -> Propose:
+    """The layer for some options, with the numbers of training or of detection."""
+    return Propose(
+        options.scales,
+        options.ratios,
+        options.stride,
+        pre_nms,
+        post_nms,
+        options.nms_iou,
+        options.min_size,
+        name="propose",
+    )

@@ -31,10 +31,11 @@ class ProposalOptions:
     train: int = 2000  # so many are kept
     pre_nms_test: int | None = 6000
     test: int = 300
+    stride: int = 16  # pixels a cell; a model's are those of its trunk
 
-    def base(self, stride: int) -> np.ndarray:
+    def base(self) -> np.ndarray:
         """The anchors of the first cell, [A, 4]."""
-        return base_anchors(self.scales, self.ratios, stride)
+        return base_anchors(self.scales, self.ratios, self.stride)
 
 
 def rpn_head(features, channels: int, anchors: int):

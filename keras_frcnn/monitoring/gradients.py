@@ -10,18 +10,19 @@ from keras_frcnn.models.heads import part_of
 class TrainingStatistics(keras.callbacks.Callback):
     """Put into the log of every epoch, for the callbacks after this one in the list:
 
-    * `gradient_norm/all`, `/trunk`, `/fc` and `/heads`: Euclidean norms of the gradient of the
-      loss (without weight decay) in the last mini-batch of the epoch, over all trained weights
+    * `gradient_norm/all`, `/trunk`, `/rpn`, `/fc` and `/heads`: Euclidean norms of the gradient of
+      the loss (without weight decay) in the last mini-batch of the epoch, over all trained weights
       and over those of each part that has some;
-    * `foreground_share`: of the sampled RoIs;
-    * `proposal_recall`: the share of the objects that the proposals reach.
+    * `foreground_share`: of the sampled RoIs, and `rpn_foreground_share`: of the sampled anchors,
+      where there are such;
+    * `proposal_recall`: the share of the objects that the proposals reach, if it is known.
 
     Args:
         steps: mini-batches of the whole run.
-        proposal_recall: of the training set; it stays the same.
+        proposal_recall: of the training set, where its proposals stay the same.
     """
 
-    def __init__(self, steps: int, proposal_recall: float):
+    def __init__(self, steps: int, proposal_recall: float | None):
         super().__init__()
         self.steps = steps
         self.proposal_recall = proposal_recall
@@ -41,5 +42,7 @@ class TrainingStatistics(keras.callbacks.Callback):
             squares["all"] += norm**2
         for part, square in squares.items():
             logs[f"gradient_norm/{part}"] = math.sqrt(square)
-        logs["foreground_share"] = logs.pop("cls_score_foreground_share")
-        logs["proposal_recall"] = self.proposal_recall
+        for column in [name for name in logs if name.endswith("cls_score_foreground_share")]:
+            logs[column.replace("cls_score_", "")] = logs.pop(column)
+        if self.proposal_recall is not None:
+            logs["proposal_recall"] = self.proposal_recall

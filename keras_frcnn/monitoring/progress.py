@@ -7,6 +7,14 @@ import keras
 from tqdm import tqdm
 
 
+_LOSSES = {
+    "cls_score_loss": "class",
+    "bbox_pred_loss": "box",
+    "rpn_cls_score_loss": "anchor class",
+    "rpn_bbox_pred_loss": "anchor box",
+}
+
+
 class Progress(keras.callbacks.Callback):
     """A bar over the whole run on a terminal; elsewhere a line an epoch, for log files.
 
@@ -72,9 +80,11 @@ class Progress(keras.callbacks.Callback):
     def _text(self, logs) -> str:
         rate = float(self.model.optimizer.learning_rate.numpy())
         speed = self._batches * self.images_per_batch / self._seconds if self._batches else 0
+        losses = ", ".join(
+            f"{name} {logs[column]:.3f}" for column, name in _LOSSES.items() if column in logs
+        )
         return (
-            f"loss {logs['loss']:.3f} (class {logs['cls_score_loss']:.3f}, "
-            f"box {logs['bbox_pred_loss']:.3f}), rate {rate:.3g}, {speed:.3g} images/s, "
+            f"loss {logs['loss']:.3f} ({losses}), rate {rate:.3g}, {speed:.3g} images/s, "
             f"{self._left()} left"
         )
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import describe_limit, detect_all, known
+from keras_frcnn.evaluation.evaluate import describe_limit, detect_all, examine_all, known
 from keras_frcnn.evaluation.voc import evaluate
 from keras_frcnn.files import replacing, write_json
 from keras_frcnn.monitoring.csv_log import CsvLog
@@ -33,7 +33,8 @@ class ValidationSet:
 class Validation:
     """Every so many steps and at the end: mAP on a validation split, and the best model kept.
 
-    RUN/validation.csv   step, mAP and AP of each class
+    RUN/validation.csv   step, mAP and AP of each class; of a detector that makes its own proposals
+                         also their recall
     RUN/best.keras       the model of the highest mAP so far, the first of equals
     RUN/best.json        its step, mAP and AP, on which data and by which metric
 
@@ -87,14 +88,19 @@ class Validation:
         and missing, because a signal ended it or because the run had no validation before.
         """
         self.log.forget_after(step)
-        recall = total_recall(self.images)
-        self.events.scalars(step, {"validation/proposal_recall": recall})
+        if self.images.proposals is not None:
+            recall = total_recall(self.images)
+            self.events.scalars(step, {"validation/proposal_recall": recall})
         if step and self.is_due(step) and not is_validated(self.run, step):
             self.validate(step)
 
     def validate(self, step: int) -> None:
         """Evaluate the model and keep it if it is the best so far; nothing if a signal comes."""
-        found = detect_all(self.detector, self.images, keep_bar=False)
+        proposals = []
+        if self.images.proposals is None:
+            found = self._examined(proposals)
+        else:
+            found = detect_all(self.detector, self.images, keep_bar=False)
         detections = list(takewhile(lambda _: self.interrupts.received is None, found))
         if len(detections) < len(self.dataset.images):
             return
@@ -113,7 +119,11 @@ class Validation:
                 "AP": ap,
             }
             write_json(self.run / "best.json", self.best)
-        self.log.append({"step": step, "mAP": result.mean_ap, **{f"AP {k}": ap[k] for k in ap}})
+        row = {"step": step, "mAP": result.mean_ap, **{f"AP {k}": ap[k] for k in ap}}
+        if proposals:  # those of the detector, which change as it trains
+            row["proposal_recall"] = total_recall(ImageSet(self.dataset, proposals))
+            self.events.scalars(step, {"validation/proposal_recall": row["proposal_recall"]})
+        self.log.append(row)
         curves = {f"validation/AP/{name}": x for name, x in ap.items() if x is not None}
         self.events.scalars(step, {"validation/mAP": result.mean_ap, **curves})
         self.events.image(step, "validation/precision_recall", draw_precision_recall(result))
@@ -123,6 +133,12 @@ class Validation:
         if said := describe_limit(detections, self.detector.max_detections):
             tqdm.write(said)
         tqdm.write(f"step {step}: mAP {result.mean_ap:.4f} on {self.dataset.name} ({best})")
+
+    def _examined(self, proposals: list):
+        """The detections in each image; the proposals they come from are added to the list."""
+        for found, boxes in examine_all(self.detector, self.images, keep_bar=False):
+            proposals.append(boxes)
+            yield found
 
     def is_due(self, step: int) -> bool:
         """Whether the model after `step` mini-batches is to be validated."""

@@ -75,6 +75,17 @@ def draw_sampled_rois(image: np.ndarray, rois: np.ndarray, labels: np.ndarray) -
     return canvas.finished()
 
 
+def draw_proposals(image: np.ndarray, proposals: np.ndarray) -> Image.Image:
+    """Proposals [P, 4], best first: the better, the nearer to the first class's colour."""
+    canvas = _Canvas(image)
+    best, last = np.array(class_colour(1)), np.array(_GREY)
+    for i in reversed(range(len(proposals))):
+        share = i / max(len(proposals) - 1, 1)
+        canvas.box(proposals[i], tuple(np.round(best + share * (last - best)).astype(int).tolist()))
+    canvas.caption(f"the best {len(proposals)} proposals")
+    return canvas.finished()
+
+
 def contact_sheet(images: Sequence[Image.Image], columns: int, cell_size: int = 480) -> Image.Image:
     """The pictures in rows of `columns`, each shrunk to fit `cell_size` pixels a side."""
     gap = max(2, cell_size // 40)

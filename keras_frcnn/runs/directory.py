@@ -19,9 +19,12 @@ from pathlib import Path
 import keras
 
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.proposer import Proposer
+from keras_frcnn.detection.proposing import ProposingDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import write_json
 from keras_frcnn.models.building import model_name
+from keras_frcnn.models.rpn import ProposalOptions
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.settings import Settings
@@ -69,19 +72,29 @@ def load_checkpoint(run: Path, settings: Settings, compile: bool = False) -> ker
 
 def _checked(path: Path, model: keras.Model, settings: Settings) -> keras.Model:
     """The model, if it is that of `settings`."""
-    is_trunk = model.name == model_name(settings.trunk)
-    if not is_trunk or model.output["bbox_pred"].shape[2] != len(settings.class_names):
+    is_model = model.name == model_name(settings.trunk, settings.detector)
+    if not is_model or _count_classes(model, settings.detector) != len(settings.class_names):
         raise InputError(
             f"{path}: holds another model ({model.name}) than config.json describes "
-            f"({settings.trunk} with {len(settings.class_names)} classes)"
+            f"({settings.detector} of {settings.trunk} with {len(settings.class_names)} classes)"
         )
     return model
+
+
+def _count_classes(model: keras.Model, detector: str) -> int:
+    if detector == "rpn":  # it tells objects from background only
+        return len(model.class_names)
+    return model.get_layer("bbox_pred").output.shape[2]
 
 
 def load_detector(
     run: str | os.PathLike, best: bool = False, max_detections: int | None = None
 ) -> tuple[Detector, Settings]:
     """The detector a run has trained so far, and the settings of the run.
+
+    Raises:
+        InputError: there is none: the run is not one, not begun, damaged, or of region proposals
+            alone.
 
     Args:
         best: take the model with the highest mAP in validation rather than the newest.
@@ -91,6 +104,11 @@ def load_detector(
     settings = load_settings(run)
     if max_detections is not None:
         settings = dataclasses.replace(settings, max_detections=max_detections)
+    if settings.detector == "rpn":
+        raise InputError(
+            f"{run}: is a region proposal network alone, which detects nothing; "
+            "keras-frcnn proposals --from takes its proposals"
+        )
     model = load_best(run, settings) if best else load_checkpoint(run, settings)
     return detector_of(model, settings), settings
 
@@ -109,11 +127,39 @@ def load_best(run: Path, settings: Settings) -> keras.Model:
 
 def detector_of(model: keras.Model, settings: Settings) -> Detector:
     """A detector around a model of `settings`, whose weights it shares."""
-    return Detector(
+    about = {
+        "pixel_means": TRUNKS[settings.trunk].pixel_means,
+        "min_side": settings.min_side,
+        "max_side": settings.max_side,
+        "max_detections": settings.max_detections,
+        "class_names": settings.class_names,
+    }
+    if settings.detector == "fast_rcnn":
+        return Detector(model, **about)
+    return ProposingDetector(model, **about, options=options_of(settings))
+
+
+def proposer_of(model: keras.Model, settings: Settings) -> Proposer:
+    """What proposes by a model of `settings` with a region proposal network, as in detection."""
+    return Proposer(
         model,
         TRUNKS[settings.trunk].pixel_means,
         settings.min_side,
         settings.max_side,
-        max_detections=settings.max_detections,
-        class_names=settings.class_names,
+        options_of(settings),
+    )
+
+
+def options_of(settings: Settings) -> ProposalOptions:
+    """The anchors and the making of proposals that settings ask for."""
+    return ProposalOptions(
+        settings.anchor_scales,
+        settings.anchor_ratios,
+        settings.proposal_nms_iou,
+        settings.proposal_min_size,
+        settings.pre_nms_train,
+        settings.proposals_train,
+        settings.pre_nms_test,
+        settings.proposals_test,
+        TRUNKS[settings.trunk].stride,
     )

@@ -45,6 +45,9 @@ def fingerprint(images: ImageSet) -> Fingerprint:
     Raises:
         InputError: an image cannot be read.
     """
+    all_proposals = images.proposals
+    if all_proposals is None:  # the detector makes its own
+        all_proposals = [np.zeros((0, 4))] * len(images.dataset.images)
     return Fingerprint(
         images.dataset.class_names,
         {
@@ -57,7 +60,7 @@ def fingerprint(images: ImageSet) -> Fingerprint:
                 ),
                 _digest(_bytes(proposals, "<f4")),
             )
-            for record, proposals in zip(images.dataset.images, images.proposals, strict=True)
+            for record, proposals in zip(images.dataset.images, all_proposals, strict=True)
         },
     )
 

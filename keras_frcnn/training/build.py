@@ -8,8 +8,11 @@ import keras
 
 from keras_frcnn.batches.target_statistics import cached_target_statistics
 from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.faster_rcnn import FasterRCNN, RegionProposalNetwork
 from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.runs.directory import options_of
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.fine_tuning import TrainedDetector
 from keras_frcnn.training.optimizer import SGD
@@ -24,25 +27,49 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.precision)
     try:
-        model = FastRCNN(
-            settings.class_names,
-            settings.trunk,
-            settings.weights,
-            cached_target_statistics(images),
-            settings.fc_units,
-            settings.dropout,
-            finetune_from,
-            settings.min_side,
-            settings.max_side,
-            source.rescale if source else None,
+        model = build(
+            settings,
+            images,
+            finetune_from=finetune_from,
+            rescale=source.rescale if source else None,
         )
     finally:
         keras.config.set_dtype_policy(policy)
     if source:
         source.copy_to(model)
     optimizer = SGD(settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay)
-    model.compile(optimizer, box_loss_weight=settings.box_loss_weight)
+    model.compile(
+        optimizer,
+        box_loss_weight=settings.box_loss_weight,
+        rpn_box_loss_weight=settings.rpn_box_loss_weight,
+    )
     return model
+
+
+def build(
+    settings: Settings, images: ImageSet, finetune_from: str | None, rescale: bool | None
+) -> DetectionModel:
+    """The network of `settings`, in the present dtype policy; the targets are those of `images`."""
+    about = {
+        "class_names": settings.class_names,
+        "trunk": settings.trunk,
+        "weights": settings.weights,
+        "finetune_from": finetune_from,
+        "min_side": settings.min_side,
+        "max_side": settings.max_side,
+        "rescale": rescale,
+    }
+    if settings.detector == "rpn":
+        return RegionProposalNetwork(**about, options=options_of(settings))
+    about |= {"fc_units": settings.fc_units, "dropout": settings.dropout}
+    if settings.detector == "faster_rcnn":
+        return FasterRCNN(
+            **about,
+            options=options_of(settings),
+            rois_per_image=settings.rois_per_image,
+            bg_iou_low=settings.bg_iou_low,
+        )
+    return FastRCNN(**about, targets=cached_target_statistics(images))
 
 
 @contextmanager

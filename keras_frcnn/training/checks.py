@@ -36,6 +36,26 @@ def completed(settings: Settings, dataset: Dataset) -> Settings:
     return settings
 
 
+def check_detector(settings: Settings, images: ImageSet, is_validated: bool) -> None:
+    """Refuse what the detector cannot be trained with.
+
+    Raises:
+        InputError: as `train` does.
+    """
+    if settings.alternating:
+        raise InputError("alternating: four trainings, which training.alternating makes in one run")
+    if (images.proposals is None) == (settings.detector == "fast_rcnn"):
+        raise InputError(
+            f"proposals: {settings.detector} "
+            + ("needs some" if images.proposals is None else "makes its own; leave them out")
+        )
+    if settings.detector == "rpn" and is_validated:
+        raise InputError(
+            "validation: region proposals alone have no mAP; keras-frcnn proposals --from tells "
+            "their recall"
+        )
+
+
 def check_run(run: Path, settings: Settings, resume: bool) -> None:
     """Refuse to overwrite a run, or to resume one with other settings than its own.
 

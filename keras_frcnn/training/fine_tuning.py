@@ -46,21 +46,26 @@ class TrainedDetector:
 
         `cls_score` and `bbox_deltas` are copied if the classes are the same in the same order,
         else they keep their random weights. The offsets stay what they were in pixels though the
-        new data set normalises them by other statistics.
+        new data set normalises them by other statistics. What only one of the two detectors has,
+        region proposals or the layers that read RoIs, stays as it is.
 
         Raises:
             InputError: a layer has another shape, such as fc6 of other `fc_units`.
         """
         copied = []
+        trained = {layer.name: layer for layer in self.model.layers}
         for layer in model.layers:
             if not layer.weights or (layer.name in PREDICTORS and not self.same_classes):
                 continue
-            weights = self.model.get_layer(layer.name).get_weights()
+            if layer.name not in trained:
+                continue
+            weights = trained[layer.name].get_weights()
             shapes = [w.shape for w in weights]
             if shapes != [w.shape for w in layer.weights]:
                 raise InputError(
                     f"{self.run}: its layer {layer.name} has weights of shapes {shapes}, the new "
-                    f"one {[tuple(w.shape) for w in layer.weights]}; give the fc_units of that run"
+                    f"one {[tuple(w.shape) for w in layer.weights]}; give the fc_units, or the "
+                    "anchors, of that run"
                 )
             if layer.name == "bbox_deltas":
                 weights = _renormalised(*weights, _statistics(self.model), _statistics(model))

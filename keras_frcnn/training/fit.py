@@ -6,7 +6,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frcnn.batches.pipeline import batch_records, training_dataset
+from keras_frcnn.batches.examples import batch_records
+from keras_frcnn.batches.pipeline import batches_for
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError
@@ -30,13 +31,18 @@ from keras_frcnn.runs.checkpoints import (
     read_sums,
     remove_leftovers,
 )
-from keras_frcnn.runs.directory import detector_of, load_checkpoint, save_settings
+from keras_frcnn.runs.directory import (
+    detector_of,
+    load_checkpoint,
+    proposer_of,
+    save_settings,
+)
 from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.runs.lock import only_training
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.build import build_and_compile, seeded
 from keras_frcnn.training.callbacks import DropoutMasks, StepDecay, StopOnNaN
-from keras_frcnn.training.checks import check_data, check_run, completed
+from keras_frcnn.training.checks import check_data, check_detector, check_run, completed
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.saving import Saving, unreadable_images_named
 from keras_frcnn.training.steps import StepCallbacks
@@ -59,7 +65,7 @@ def train(
     """Train in the run directory `run` until `settings.steps` mini-batches are done.
 
     Args:
-        images: a data set with its proposals.
+        images: a data set, with its proposals where `settings.detector` is fast_rcnn.
         settings: by default those of the paper; what they leave open is `completed`.
         validation: another data set, to watch the mAP of and to choose the best model by
             (`Validation`).
@@ -94,6 +100,7 @@ def train(
             raise InputError(f"{name}_every: must be at least 1, not {every}")
     run = Path(run)
     settings = completed(settings or Settings(), images.dataset)
+    check_detector(settings, images, validation is not None)
     check_run(run, settings, resume)
     if validation:
         check_class_names(settings.class_names, validation.images.dataset)
@@ -147,7 +154,8 @@ def _fit(
     nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
     interrupts = Interrupts()
     with EventFile(run / "tensorboard", start) as events:
-        detector = detector_of(model, settings)
+        is_rpn = settings.detector == "rpn"
+        detector = (proposer_of if is_rpn else detector_of)(model, settings)
         validations = validation and Validation(
             run, detector, validation, validate_every, settings.steps, events, interrupts
         )
@@ -158,7 +166,9 @@ def _fit(
                 StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
                 DropoutMasks(settings.seed),
                 nan_guard,
-                TrainingStatistics(settings.steps, total_recall(images)),
+                TrainingStatistics(
+                    settings.steps, None if images.proposals is None else total_recall(images)
+                ),
                 StagePictures(detector, shown, settings, validate_every, events, f"{tag}/stages"),
                 log,  # from here on they write what those above have put into the log
                 EventLog(events),
@@ -175,7 +185,7 @@ def _fit(
                 validations.begin(start)
             if not is_trained and interrupts.received is None:
                 model.fit(
-                    training_dataset(images, TRUNKS[settings.trunk].pixel_means, settings, start),
+                    batches_for(model, images, TRUNKS[settings.trunk].pixel_means, settings, start),
                     shuffle=False,  # it comes shuffled
                     steps_per_epoch=settings.steps - start,
                     callbacks=callbacks,

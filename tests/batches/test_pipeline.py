@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_frcnn.batches.pipeline import batch_records, training_dataset
+from keras_frcnn.batches.examples import batch_records
+from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.errors import InputError

@@ -1,0 +1,90 @@
+"""The training input pipelines of the region proposal network and of Faster R-CNN.
+
+Shape letters: N images a batch, S anchors sampled from an image, M of its objects.
+"""
+
+import tensorflow as tf
+
+from keras_frcnn import boxes as box_ops
+from keras_frcnn.batches.anchor_targets import anchor_targets
+from keras_frcnn.batches.examples import TrainingImages
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.preprocessing import box_scale
+from keras_frcnn.models.rpn import ProposalOptions
+from keras_frcnn.settings import Settings
+
+# Folded into an example's key for what Fast R-CNN's pipeline does not draw.
+_ANCHORS, _ROIS = 3, 4
+
+
+def anchor_dataset(
+    dataset: Dataset,
+    pixel_means: tuple[float, float, float],
+    options: ProposalOptions,
+    settings: Settings,
+    start: int = 0,
+) -> tf.data.Dataset:
+    """Endless mini-batches for `model.fit` of `settings.detector`, rpn or faster_rcnn.
+
+    Images, order, scales and mirror images are those of `pipeline.training_dataset` with the same
+    settings; in place of RoIs, anchors are labelled and sampled. Unlike proposals they have their
+    size in pixels of the scaled image, so this is done after scaling.
+
+    Args:
+        dataset: to train on.
+        pixel_means: of the trunk, (B, G, R).
+        options: the anchors.
+        settings: of these, what `TrainingImages` takes, `anchors_per_image` and `detector`.
+        start: number of the first batch.
+
+    Returns:
+        Pairs of `{"images": [N, H, W, 3], "anchors": int32 [N, S, 3]}`, rows (y, x, a), and
+        `{"rpn_cls_score": labels [N, S], "rpn_bbox_pred": [N, S, 5]}`, rows (label, tx, ty, tw,
+        th). For faster_rcnn the first has more of the inputs of `FasterRCNN`, and the second
+        zeros for the outputs whose truth the model itself finds.
+
+    Raises:
+        InputError: no image has a usable object.
+    """
+    source = TrainingImages(dataset, pixel_means, settings)
+    base = options.base()
+
+    def example(i, k):
+        key = source.key(i)
+        seeds = tf.random.split(key, 3)
+        gt_boxes = source.boxes[k]
+        image, original, size = source.scaled(k, seeds[0])
+
+        def mirrored():
+            width = tf.cast(original[1], tf.float32)
+            return image[:, ::-1], box_ops.flip_horizontally(gt_boxes, width)
+
+        image, gt_boxes = tf.cond(
+            tf.random.stateless_uniform([], seeds[1]) < 0.5, mirrored, lambda: (image, gt_boxes)
+        )
+        scale = box_scale(original, size)
+        gt_boxes *= scale
+        with tf.name_scope("sample_anchors"):
+            anchors, labels, targets = anchor_targets(
+                size,
+                gt_boxes,
+                tf.random.fold_in(key, _ANCHORS),
+                base,
+                options.stride,
+                settings.anchors_per_image,
+            )
+        rows = tf.concat([tf.cast(labels, tf.float32)[:, None], targets], axis=1)
+        inputs = {"images": image, "anchors": anchors}
+        truth = {"rpn_cls_score": labels, "rpn_bbox_pred": rows}
+        if settings.detector == "rpn":
+            return inputs, truth
+        inputs |= {
+            "image_sizes": size,
+            "box_scales": scale[:2],
+            "gt_boxes": gt_boxes,
+            "gt_classes": source.classes[k],
+            "seed": tf.random.fold_in(key, _ROIS),
+        }
+        return inputs, truth | {"cls_score": tf.zeros([1]), "bbox_pred": tf.zeros([1])}
+
+    return source.batches(example, start)

@@ -1,0 +1,115 @@
+"""What the input pipelines of all detectors share: which image, how it is scaled, and batches.
+
+Example i of a training is a function of (seed, i) alone, so that a run that starts at batch n sees
+what an uninterrupted one would see.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_frcnn.batches.ordering import image_of, images_from
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.images import decode_image
+from keras_frcnn.data.preprocessing import scale_image, scaled_size
+from keras_frcnn.settings import Settings
+
+
+class TrainingImages:
+    """The images of a data set that can be trained on, as constants of the pipeline's graph.
+
+    Those without an object that is not difficult are left out.
+
+    Args:
+        dataset: to train on.
+        pixel_means: of the trunk, (B, G, R).
+        settings: of these, `seed`, `min_side`, `max_side` (see `preprocessing.scaled_size`; several
+            values of `min_side` are drawn from at random), `images_per_batch` and
+            `group_by_aspect`: whether the images of a batch are of one orientation, so that less of
+            it is padding: 4% of its pixels instead of 13% on photographs of VOC 2007.
+
+    Raises:
+        InputError: no image has a usable object.
+    """
+
+    def __init__(
+        self, dataset: Dataset, pixel_means: tuple[float, float, float], settings: Settings
+    ):
+        self.settings = settings
+        self.places = dataset.trainable()  # of the images in the data set
+        self.records = [dataset.images[i] for i in self.places]
+        self._pixel_means = pixel_means
+        self._paths = tf.constant([os.fsencode(r.path) for r in self.records])  # need not be UTF-8
+        self._orientations = tf.constant([r.orientation for r in self.records])
+        self._min_sides = tf.constant(settings.min_side, tf.int32)
+        # Of each image, its objects that are not difficult.
+        counted = [~r.is_difficult for r in self.records]
+        pairs = list(zip(self.records, counted, strict=True))
+        self.boxes = ragged([r.boxes[c] for r, c in pairs], np.float32)
+        self.classes = ragged([r.labels[c] for r, c in pairs], np.int32)
+
+    def key(self, i: tf.Tensor) -> tf.Tensor:
+        """The random key of example i, int32 [2]: another one for each seed and example."""
+        return tf.random.fold_in(tf.constant([self.settings.seed, 0]), i)
+
+    def scaled(self, k: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Image k in network input, its (height, width) in the file, and the scaled one."""
+        # The names are what `keras-frcnn bench train` finds the stages by.
+        with tf.name_scope("decode_and_scale"):
+            image = decode_image(tf.io.read_file(self._paths[k]), self._orientations[k])
+            original = tf.shape(image)[:2]
+            draw = tf.random.stateless_uniform([], seed, 0, tf.size(self._min_sides), tf.int32)
+            size = scaled_size(original, self._min_sides[draw], self.settings.max_side)
+            return scale_image(image, size, self._pixel_means), original, size
+
+    def batches(self, example: Callable, start: int) -> tf.data.Dataset:
+        """Endless mini-batches from number `start` on.
+
+        Args:
+            example: gives what mini-batches are made of from i and k: example i, which shows image
+                k. Its tensors are padded with zeros to the largest of the batch.
+        """
+        settings = self.settings
+        first = start * settings.images_per_batch
+        numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+        is_portrait = _is_portrait(self.records) if settings.group_by_aspect else None
+        shown = images_from(
+            first, settings.seed, len(self.records), is_portrait, settings.images_per_batch
+        )
+        # Not rewritten by AutoGraph, which needs room for temporary files.
+        example = tf.autograph.experimental.do_not_convert(example)
+        examples = tf.data.Dataset.zip(numbers, shown).map(
+            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        batches = examples.padded_batch(settings.images_per_batch, drop_remainder=True).prefetch(2)
+        # As many calls as TensorFlow has threads (up to 16), and no tuning of that number: the
+        # tuning thread may miss that its iterator is deleted, since TensorFlow wakes it a moment
+        # before it sets what the thread looks at (`Model::OptimizeLoop`, `StartCancel`). It then
+        # sleeps on, up to a minute, and `fit` does not return after its last step.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return batches.with_options(options)
+
+
+def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:
+    """The images that a training puts into mini-batch number `batch`, in order."""
+    count = settings.images_per_batch
+    records = [dataset.images[i] for i in dataset.trainable()]
+    is_portrait = _is_portrait(records) if settings.group_by_aspect else None
+    examples = tf.range(count, dtype=tf.int64) + batch * count
+    return [
+        records[int(image_of(i, settings.seed, len(records), is_portrait, count))] for i in examples
+    ]
+
+
+def ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:
+    """Arrays of unequal length as one tensor that can be indexed inside the pipeline."""
+    return tf.RaggedTensor.from_row_lengths(
+        np.concatenate(arrays).astype(dtype), [len(a) for a in arrays]
+    )
+
+
+def _is_portrait(records: Sequence[ImageRecord]) -> tf.Tensor:
+    return tf.constant([r.height > r.width for r in records])

@@ -1,0 +1,111 @@
+"""The proposals that a trained region proposal network makes of a photograph.
+
+Shape letters: N images, H x W pixels, P proposals an image.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.models.heads import REGION_LAYER
+from keras_frcnn.models.propose import proposing
+from keras_frcnn.models.rpn import ProposalOptions
+
+
+class Proposer:
+    """A model with a region proposal network and all that stands before and behind it.
+
+    Args:
+        model: as `RegionProposalNetwork` or `FasterRCNN` builds it.
+        pixel_means, min_side, max_side: as for `Detector`; those that the model knows.
+        options: how proposals are made, as in detection; those that the model knows.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        pixel_means: tuple[float, float, float] | None = None,
+        min_side: int | Sequence[int] | None = None,
+        max_side: int | None = None,
+        options: ProposalOptions | None = None,
+    ):
+        options = options or model.options
+        self.model = model
+        self.pixel_means = pixel_means or model.pixel_means
+        sides = np.atleast_1d(model.min_side if min_side is None else min_side)
+        self.min_side = int(np.sort(sides)[len(sides) // 2])
+        self.max_side = max_side or model.max_side
+        self.layer = proposing(options, options.pre_nms_test, options.test)
+        self.maps = maps_of(model)
+        # One trace for all sizes of images.
+        self._traced = tf.function(
+            self.propose_batch, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
+        )
+
+    def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes [P, 4] in pixels of a uint8 RGB image [H, W, 3], best first, and objectness [P]."""
+        boxes, objectness = (x[0].numpy() for x in self._traced(image[None]))
+        count = int(np.sum((boxes[:, 2:] > boxes[:, :2]).all(axis=1)))
+        return boxes[:count], objectness[:count]
+
+    def propose_batch(self, images):
+        """Proposals [N, P, 4] and objectness [N, P] of images [N, H, W, 3] of one size.
+
+        Boxes are in pixels of these; rows of -1 are padding, with an objectness of 0.
+        """
+        _, proposals, objectness, _ = self.propose_scaled(images)
+        return proposals, objectness
+
+    def propose_scaled(self, images):
+        """What the detector goes on with: features, proposals, objectness, and the scale.
+
+        The proposals are in pixels of the images as they come; times the scale, [4], they are in
+        those that the network sees.
+        """
+        image_size = tf.shape(images)[1:3]
+        size = scaled_size(image_size, self.min_side, self.max_side)
+        scale = box_scale(image_size, size)
+        n = tf.shape(images)[0]
+        maps = self.network_maps(scale_image(images, size, self.pixel_means))
+        proposals, objectness = self.layer(
+            maps["scores"],
+            maps["deltas"],
+            tf.tile(size[None], [n, 1]),
+            tf.tile(scale[None, :2], [n, 1]),
+        )
+        is_padding = tf.reduce_all(proposals == -1.0, axis=-1, keepdims=True)
+        proposals = tf.where(is_padding, -1.0, proposals / scale)
+        return maps["features"], proposals, objectness, scale
+
+    def network_maps(self, images):
+        """Features, scores and deltas of scaled images."""
+        return self.maps(images, training=False)
+
+
+def maps_of(model: keras.Model) -> keras.Model:
+    """The part of a model that is dense: images to features [N, H', W', C], scores and deltas."""
+    layers = {layer.name: layer for layer in model.layers}
+    features = layers["rpn_conv"].input
+    return keras.Model(
+        model.input["images"],
+        {
+            "features": features,
+            "scores": layers["rpn_scores"].output,
+            "deltas": layers["rpn_deltas"].output,
+        },
+        name="maps",
+    )
+
+
+def head_of(model: keras.Model) -> keras.Model:
+    """The part of a `FasterRCNN` behind the proposals: features and RoIs to scores and offsets."""
+    layers = {layer.name: layer for layer in model.layers}
+    features, rois = layers[REGION_LAYER].input
+    return keras.Model(
+        [features, rois],
+        {"cls_score": layers["cls_score"].output, "bbox_pred": layers["bbox_pred"].output},
+        name="head",
+    )

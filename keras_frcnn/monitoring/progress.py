@@ -6,7 +6,6 @@ import time
 import keras
 from tqdm import tqdm
 
-
 _LOSSES = {
     "cls_score_loss": "class",
     "bbox_pred_loss": "box",

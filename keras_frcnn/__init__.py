@@ -1,4 +1,4 @@
-"""Fast R-CNN (Girshick 2015) for TensorFlow and Keras 3.
+"""Fast R-CNN (Girshick 2015) and Faster R-CNN (Ren et al. 2015) for TensorFlow and Keras 3.
 
     import keras_frcnn as kf
 
@@ -21,10 +21,13 @@ _PUBLIC = {
     "find_proposals": "keras_frcnn.proposals.find:find_proposals",
     "target_statistics": "keras_frcnn.public:target_statistics",
     "FastRCNN": "keras_frcnn.models.fast_rcnn:FastRCNN",
+    "FasterRCNN": "keras_frcnn.models.faster_rcnn:FasterRCNN",
+    "ProposalOptions": "keras_frcnn.models.rpn:ProposalOptions",
     "SGD": "keras_frcnn.training.optimizer:SGD",
     "StepDecay": "keras_frcnn.training.callbacks:StepDecay",
     "training_batches": "keras_frcnn.public:training_batches",
     "Detector": "keras_frcnn.detection.detector:Detector",
+    "ProposingDetector": "keras_frcnn.detection.proposing:ProposingDetector",
     "Detections": "keras_frcnn.detection.detections:Detections",
     "evaluate": "keras_frcnn.public:evaluate",
     "Settings": "keras_frcnn.settings:Settings",

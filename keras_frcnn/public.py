@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.batches.pipeline import training_dataset
+from keras_frcnn.batches.pipeline import batches_for
 from keras_frcnn.batches.target_statistics import cached_target_statistics
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
@@ -23,8 +23,10 @@ from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.settings import Settings
 from keras_frcnn.training import fit
+from keras_frcnn.training.alternating import train_alternating
 
-Regions = Sequence[np.ndarray]  # the proposals of each image, float32 [P, 4] in pixels
+# The proposals of each image, float32 [P, 4] in pixels; None for a detector that makes its own.
+Regions = Sequence[np.ndarray] | None
 
 
 def target_statistics(photos: Dataset, regions: Regions) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +47,7 @@ def training_batches(
     model: DetectionModel,
     images_per_batch: int = 2,
     rois_per_image: int = 64,
+    anchors_per_image: int = 256,
     group_by_aspect: bool = False,
     seed: int = 0,
     start: int = 0,
@@ -56,8 +59,10 @@ def training_batches(
     Args:
         photos: to train on, with the classes of the model in its order.
         regions: the proposals of each image.
-        model: as `FastRCNN` builds it; it knows its scales and pixel means.
-        images_per_batch, rois_per_image: the paper's 2 and 64.
+        model: as `FastRCNN` or `FasterRCNN` builds it; it knows its scales and pixel means.
+        images_per_batch, rois_per_image: the paper's 2 and 64; `FasterRCNN` itself knows how many
+            RoIs it draws.
+        anchors_per_image: of `FasterRCNN`, the paper's 256.
         group_by_aspect: whether the images of a batch are of one orientation, so that less of it is
             padding.
         seed, start: example i is a function of (seed, i); a fit that goes on after n mini-batches
@@ -65,12 +70,17 @@ def training_batches(
 
     Raises:
         InputError: the data set has other classes than the model or in another order, or no object
-            to train on; the model is not one of this package.
+            to train on; the model is not one of this package, or needs regions and has none.
     """
     if not isinstance(model, DetectionModel) or model.pixel_means is None:
         raise InputError(f"model: {model.name} does not know its scales; build it with FastRCNN")
     check_class_names(model.class_names, photos)
+    if (regions is None) == (model.detector == "fast_rcnn"):
+        needs = "needs them: find_proposals(photos)" if regions is None else "makes its own: None"
+        raise InputError(f"regions: the model {model.name} {needs}")
     settings = Settings(
+        detector=model.detector,
+        anchors_per_image=anchors_per_image,
         min_side=model.min_side,
         max_side=model.max_side,
         images_per_batch=images_per_batch,
@@ -78,11 +88,11 @@ def training_batches(
         group_by_aspect=group_by_aspect,
         seed=seed,
     )
-    return training_dataset(ImageSet(photos, regions), model.pixel_means, settings, start)
+    return batches_for(model, ImageSet(photos, regions), model.pixel_means, settings, start)
 
 
 def evaluate(
-    detector: Detector, photos: Dataset, regions: Regions, metric: str = "area"
+    detector: Detector, photos: Dataset, regions: Regions = None, metric: str = "area"
 ) -> Evaluation:
     """Average precision of each class and their mean, `.ap` and `.mean_ap`, by the rules of VOC.
 
@@ -100,7 +110,7 @@ def evaluate(
 def train(
     run: str | os.PathLike,
     photos: Dataset,
-    regions: Regions,
+    regions: Regions = None,
     settings: Settings | None = None,
     validation: tuple[Dataset, Regions] | None = None,
     metric: str = "area",
@@ -111,7 +121,7 @@ def train(
     Args:
         run: the directory.
         photos, regions: to train on, and the proposals of each image.
-        settings: those of the paper by default.
+        settings: those of the paper by default; `detector="faster_rcnn"` needs no regions.
         validation: another data set and its proposals, to choose the best model by.
         metric: of the validation.
         **options: `resume`, `changed_data`, `checkpoint_every`, `validate_every` and `devices`, see
@@ -121,4 +131,6 @@ def train(
         The trained, compiled model.
     """
     watched = ValidationSet(ImageSet(*validation), metric) if validation else None
-    return fit.train(run, ImageSet(photos, regions), settings, watched, **options)
+    is_alternating = settings is not None and settings.alternating
+    function = train_alternating if is_alternating else fit.train
+    return function(run, ImageSet(photos, regions), settings, watched, **options)

@@ -16,6 +16,7 @@ from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.data.load import training_split
 from keras_frcnn.data.voc_annotation import tidy_name
+from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
@@ -28,7 +29,8 @@ from keras_frcnn.proposals.find import proposals_of, search_of
 from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs import directory as runs
 from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
-from keras_frcnn.settings import Settings
+from keras_frcnn.settings import Settings, option
+from keras_frcnn.training.alternating import check_steps, train_alternating
 from keras_frcnn.training.checks import check_run, completed
 from keras_frcnn.training.fit import train as fit
 
@@ -62,11 +64,11 @@ def train(args) -> None:
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     _say_what_is_left_out(dataset)
-    check_run(run, settings, args.resume)
+    (check_steps if settings.alternating else check_run)(run, settings, args.resume)
     print(resolved.report())
-    model = fit(
+    (train_alternating if settings.alternating else fit)(
         run,
-        proposals_of(dataset, settings, args.processes),
+        _image_set(dataset, settings, args),
         settings,
         _validation(args, settings, recipe),
         resume=args.resume,
@@ -75,13 +77,13 @@ def train(args) -> None:
         validate_every=args.validate_every,
         devices=args.devices,
     )
-    print(f"{run}: trained for {int(model.optimizer.iterations.numpy())} steps")
+    print(f"{run}: trained for {settings.steps} steps")
 
 
 def evaluate(args) -> None:
     """Print and save per-class AP and mAP of a run on a split; draw its curves."""
     run = Path(args.run_dir)
-    detector, settings = runs.load_detector(run, args.best, given(args).get("max_detections"))
+    detector, settings = _load_detector(args)
     tested = None if args.data else _of_its_data(recipe_of(settings), settings)
     data, split = args.data, args.split
     if tested:
@@ -90,7 +92,7 @@ def evaluate(args) -> None:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     # In the order of the run's labels.
     dataset = _load_dataset(data, split, args.data_dir, settings.class_names)
-    images = proposals_of(dataset, _with_proposals(args, settings), args.processes)
+    images = _image_set(dataset, _with_proposals(args, settings), args)
     _warn_of_training_images(run, images)
     metric = args.metric or _metric(data, tested)
     detections, result = evaluate_detector(detector, images, metric)
@@ -107,20 +109,19 @@ def evaluate(args) -> None:
 
 def detect(args) -> None:
     """Draw the detections of image files and list them in detections.json."""
-    detector, settings = runs.load_detector(
-        args.run_dir, args.best, given(args).get("max_detections")
-    )
+    detector, settings = _load_detector(args)
     if settings.proposals and not given(args, PROPOSAL_KEYS):
         print(
             f"{args.run_dir}: was trained on the proposals of {settings.proposals}; here they are "
             f"found by selective search ({settings.search})",
             file=sys.stderr,
         )
-    search = search_of(_with_proposals(args, settings))
+    settings = _with_proposals(args, settings)
+    search = search_of(settings) if detector.needs_proposals else None
 
     def find(name):
         image = _opened(name, args.max_pixels)
-        found = detector.detect(image, search(image))
+        found = detector.detect(image, search(image)) if search else detector.detect(image)
         if len(found) == settings.max_detections:
             print(
                 f"{name}: has {len(found)} detections, the most there may be; --max-detections "
@@ -171,9 +172,7 @@ def export(args) -> None:
     from keras_frcnn.export.svd import parse_svd
 
     svd = parse_svd(args.svd) if args.svd else None
-    detector, settings = runs.load_detector(
-        args.run_dir, args.best, given(args).get("max_detections")
-    )
+    detector, settings = _load_detector(args)
     folder = export_saved_model(
         detector,
         args.to,
@@ -294,11 +293,35 @@ def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSe
     if args.validate_proposals:
         settings = dataclasses.replace(settings, proposals=args.validate_proposals)
     metric = _metric(spec, None if args.validate_data else _of_its_data(recipe, settings))
-    return ValidationSet(proposals_of(dataset, settings, args.processes), metric)
+    return ValidationSet(_image_set(dataset, settings, args), metric)
+
+
+def _load_detector(args) -> tuple[Detector, Settings]:
+    """The detector of a run, as the options that all commands with a run have it."""
+    keys = ("max_detections", "proposals_test")
+    return runs.load_detector(args.run_dir, args.best, **given(args, keys))
+
+
+def _image_set(dataset: Dataset, settings: Settings, args) -> ImageSet:
+    """A data set with the proposals that the detector needs, if it needs some."""
+    if settings.detector == "fast_rcnn":
+        return proposals_of(dataset, settings, args.processes)
+    _refuse_proposals(args, settings)
+    return ImageSet(dataset)
+
+
+def _refuse_proposals(args, settings: Settings) -> None:
+    """Say that options about proposals have no meaning where the detector makes its own."""
+    if settings.detector != "fast_rcnn" and (asked := given(args, PROPOSAL_KEYS)):
+        raise InputError(
+            f"{option(next(iter(asked)))}: {settings.detector} makes its own proposals; leave it "
+            "out, or train fast_rcnn"
+        )
 
 
 def _with_proposals(args, settings: Settings) -> Settings:
     """The run's settings, with proposals found as the user says now, if anything is said."""
+    _refuse_proposals(args, settings)
     asked = given(args, PROPOSAL_KEYS)
     if asked:  # to search means not to import
         asked.setdefault("proposals", None)

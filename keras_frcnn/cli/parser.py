@@ -24,7 +24,7 @@ DATA_HELP = (
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="keras-frcnn", description="Fast R-CNN for TensorFlow and Keras 3."
+        prog="keras-frcnn", description="Fast and Faster R-CNN for TensorFlow and Keras 3."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -150,7 +150,7 @@ def _add_ablation(sub) -> None:
 
 
 def _add_run(sub) -> None:
-    add_settings(sub, ("max_detections",))
+    add_settings(sub, ("max_detections", "proposals_test"))
     sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
     sub.add_argument(
         "--best",

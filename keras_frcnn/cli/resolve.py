@@ -15,6 +15,8 @@ from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs.directory import load_settings
 from keras_frcnn.settings import Settings, differences
 
+_KINDS = ("detector", "alternating")  # settings on which the defaults of others depend
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -58,6 +60,9 @@ def resolve(args: argparse.Namespace) -> Resolved:
         raise InputError("--data: name the data set to train on, or a --recipe that has one")
     # Another data set does not have the recipe's splits; a resumed run's is the same elsewhere.
     split = args.split or (start.split if saved or not args.data else "")
+    # What is the recipe's for one detector is not for another.
+    if any(asked.get(k, getattr(start, k)) != getattr(start, k) for k in _KINDS):
+        asked = {"rois_per_image": None, "bg_iou_low": None, **asked}
     settings = dataclasses.replace(start, **asked, data=data, split=split)
     if recipe is None:  # there is no default data set to differ from
         base = dataclasses.replace(base, data=data, split=split)
@@ -70,7 +75,9 @@ def _defaults(asked: dict) -> Settings:
     """The paper's settings; those of the network are the run's that the training starts from."""
     if asked.get("initial") is not None:
         run = load_settings(Path(asked["initial"]))
-        network = ("trunk", "fc_units", "min_side", "max_side")
-        return Settings(weights=None, **{name: getattr(run, name) for name in network})
+        network = ("trunk", "fc_units", "min_side", "max_side", "anchor_scales", "anchor_ratios")
+        kind = {"detector": run.detector} | {k: asked[k] for k in _KINDS if k in asked}
+        return Settings(weights=None, **kind, **{name: getattr(run, name) for name in network})
     trunk = asked.get("trunk", Settings.trunk)
-    return Settings(weights=Settings(trunk=trunk).weights)
+    kind = {k: asked[k] for k in _KINDS if k in asked}
+    return Settings(weights=Settings(trunk=trunk).weights, **kind)

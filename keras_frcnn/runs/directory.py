@@ -88,7 +88,10 @@ def _count_classes(model: keras.Model, detector: str) -> int:
 
 
 def load_detector(
-    run: str | os.PathLike, best: bool = False, max_detections: int | None = None
+    run: str | os.PathLike,
+    best: bool = False,
+    max_detections: int | None = None,
+    proposals_test: int | None = None,
 ) -> tuple[Detector, Settings]:
     """The detector a run has trained so far, and the settings of the run.
 
@@ -98,12 +101,14 @@ def load_detector(
 
     Args:
         best: take the model with the highest mAP in validation rather than the newest.
-        max_detections: of an image, in place of the run's setting.
+        max_detections, proposals_test: of an image, in place of the run's settings.
     """
     run = Path(run)
     settings = load_settings(run)
-    if max_detections is not None:
-        settings = dataclasses.replace(settings, max_detections=max_detections)
+    asked = {"max_detections": max_detections, "proposals_test": proposals_test}
+    settings = dataclasses.replace(
+        settings, **{name: value for name, value in asked.items() if value is not None}
+    )
     if settings.detector == "rpn":
         raise InputError(
             f"{run}: is a region proposal network alone, which detects nothing; "
@@ -139,14 +144,19 @@ def detector_of(model: keras.Model, settings: Settings) -> Detector:
     return ProposingDetector(model, **about, options=options_of(settings))
 
 
-def proposer_of(model: keras.Model, settings: Settings) -> Proposer:
-    """What proposes by a model of `settings` with a region proposal network, as in detection."""
+def proposer_of(
+    model: keras.Model, settings: Settings, options: ProposalOptions | None = None
+) -> Proposer:
+    """What proposes by a model of `settings` with a region proposal network, as in detection.
+
+    `options` stand in place of those that the settings ask for.
+    """
     return Proposer(
         model,
         TRUNKS[settings.trunk].pixel_means,
         settings.min_side,
         settings.max_side,
-        options_of(settings),
+        options or options_of(settings),
     )
 
 

@@ -24,17 +24,13 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     finetune_from = settings.finetune_from
     if source:  # frozen by default as where weights are loaded
         finetune_from = finetune_from or TRUNKS[settings.trunk].finetune_from
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.precision)
-    try:
+    with in_precision(settings.precision):
         model = build(
             settings,
             images,
             finetune_from=finetune_from,
             rescale=source.rescale if source else None,
         )
-    finally:
-        keras.config.set_dtype_policy(policy)
     if source:
         source.copy_to(model)
     optimizer = SGD(settings.rate, settings.momentum, settings.l2, bias_decay=settings.bias_decay)
@@ -70,6 +66,17 @@ def build(
             bg_iou_low=settings.bg_iou_low,
         )
     return FastRCNN(**about, targets=cached_target_statistics(images))
+
+
+@contextmanager
+def in_precision(precision: str) -> Iterator[None]:
+    """Within it layers are made for a precision."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 @contextmanager

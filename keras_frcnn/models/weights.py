@@ -1,4 +1,4 @@
-"""Pretrained weights: those that Keras has of its applications, or an HDF5 file in their layout."""
+"""Pretrained weights: those Keras has of its applications, HDF5 files like them, Caffe's files."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,9 +7,12 @@ import keras
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.caffe_weights import caffe_weights
 from keras_frcnn.models.hdf5 import read_hdf5
-from keras_frcnn.models.heads import FULLY_CONNECTED, PREDICTORS, RPN
+from keras_frcnn.models.heads import part_of
 from keras_frcnn.models.trunks import Trunk
+
+CAFFE_SUFFIX = ".caffemodel"
 
 
 def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]:
@@ -18,34 +21,48 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
     Args:
         model: as `FastRCNN` or a builder of `faster_rcnn` makes it.
         trunk: the trunk it was built with.
-        weights: "imagenet" (downloaded by Keras) or the path of an HDF5 weight file with or without
-            the fully connected layers.
+        weights: "imagenet" (downloaded by Keras) or the path of a weight file, HDF5 or Caffe's
+            (.caffemodel), with or without the layers after the trunk.
 
     Returns:
         The names of the layers that were loaded. fc6 and fc7 keep their random weights where the
-        file has none or ones of another shape (another `fc_units` or pool size).
+        file has none or ones of another shape (another `fc_units` or pool size); the layers after
+        them are loaded from Caffe's files only, where they fit (`caffe_weights`).
 
     Raises:
-        InputError: the file cannot be read (`read_hdf5`) or lacks a layer of the trunk; there are
-            no ImageNet weights of the trunk, or they cannot be downloaded.
+        InputError: the file cannot be read (`read_hdf5`, `read_caffemodel`) or lacks a layer of the
+            trunk; there are no ImageNet weights of the trunk, or they cannot be downloaded.
     """
-    arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(Path(weights))
+    arrays = _arrays(model, trunk, weights)
     loaded = []
     for layer in model.layers:
-        if not layer.weights or layer.name in (*PREDICTORS, *RPN):
+        if not layer.weights:
             continue
-        values = arrays.get(trunk.renamed.get(layer.name, layer.name))
+        values = arrays.pop(layer.name, None)  # and their memory is free afterwards
         expected = [tuple(w.shape) for w in layer.weights]
         if values is not None and [v.shape for v in values] == expected:
             layer.set_weights(values)
             loaded.append(layer.name)
-        elif layer.name not in FULLY_CONNECTED:
+        elif part_of(layer.name) == "trunk":
             found = "has none" if values is None else f"has shapes {[v.shape for v in values]}"
             raise InputError(
                 f"{weights}: layer {layer.name} of the trunk needs weights of shapes {expected}, "
                 f"the file {found}. Are these the weights of another network?"
             )
     return loaded
+
+
+def _arrays(model: keras.Model, trunk: Trunk, weights: str) -> dict[str, list[np.ndarray]]:
+    """Layer of `model` -> the weights there are for it."""
+    if Path(weights).suffix.lower() == CAFFE_SUFFIX:
+        return caffe_weights(Path(weights), model, trunk)
+    arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(Path(weights))
+    names = {layer.name: trunk.renamed.get(layer.name, layer.name) for layer in model.layers}
+    return {
+        ours: arrays[theirs]
+        for ours, theirs in names.items()
+        if theirs in arrays and part_of(ours) in ("trunk", "fc")
+    }
 
 
 def _imagenet(trunk: Trunk) -> dict[str, list[np.ndarray]]:
@@ -60,8 +77,8 @@ def _imagenet(trunk: Trunk) -> dict[str, list[np.ndarray]]:
         )
     except Exception as error:  # Keras has no narrower one for a failed download
         raise InputError(
-            f"cannot get the ImageNet weights of {trunk.application}: {error}. Give the path of an "
-            "HDF5 weight file, or none for random weights"
+            f"cannot get the ImageNet weights of {trunk.application}: {error}. Give the path of a "
+            "weight file, HDF5 or .caffemodel, or none for random weights"
         ) from error
     return {layer.name: layer.get_weights() for layer in _flat(source.layers) if layer.weights}
 

@@ -62,7 +62,8 @@ class Settings:
     )
     weights: str | None = setting(
         AUTO,
-        "pretrained weights: imagenet (downloaded by Keras), an HDF5 file, or none for random ones",
+        "pretrained weights: imagenet (downloaded by Keras), an HDF5 file or a .caffemodel file of "
+        "Caffe (docs/trunks.md), or none for random ones",
         shown="imagenet for trunks that Keras has such weights of, else none",
     )
     initial: str | None = setting(

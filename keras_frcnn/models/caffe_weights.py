@@ -1,8 +1,8 @@
 """From the weights of Girshick's and Ren's Caffe networks to ours.
 
-What the orders are was read in their code: fast-rcnn e107cae and py-faster-rcnn 781a917, with the
-networks of models/. Both take BGR pixels, as we do. What else remains different is in
-docs/trunks.md.
+The orders are those of their code: fast-rcnn e107cae and py-faster-rcnn 54d2576, with the networks
+in its models/. Both take BGR pixels, as we do, so that the first convolution needs no change. What
+stays different, such as boxes that end at a pixel rather than behind it, is in docs/trunks.md.
 
 Shape letters: C channels, O outputs, I inputs, A anchors a cell, K object classes.
 """

@@ -45,9 +45,10 @@ def FastRCNN(
         class_names: of classes 1..K, the background is not among them.
         trunk: a name in `keras_frcnn.models.trunks.TRUNKS`, or a `Trunk` around any Keras feature
             extractor.
-        weights: "imagenet" (a trunk of Keras's, which downloads them), the path of an HDF5 weight
-            file, or None for random weights. With pretrained weights the lowest layers are frozen
-            (paper section 4.5); batch normalisation is frozen in any case.
+        weights: "imagenet" (a trunk of Keras's, which downloads them), the path of a weight file,
+            HDF5 or Caffe's (docs/trunks.md), or None for random weights. With pretrained weights
+            the lowest layers are frozen (paper section 4.5); batch normalisation is frozen in any
+            case.
         targets: mean and standard deviation of the regression targets of each class, [K, 4] each,
             as `target_statistics` gives them. The network predicts normalised targets (paper
             section 2.3) and its last layer inverts the normalisation, so that the model can be

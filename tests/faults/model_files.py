@@ -8,13 +8,18 @@ import h5py
 import numpy as np
 import pytest
 
+from keras_frcnn.models.caffemodel import read_caffemodel
 from keras_frcnn.models.fast_rcnn import FastRCNN
+from keras_frcnn.models.faster_rcnn import FasterRCNN
 from keras_frcnn.models.hdf5 import read_hdf5
+from keras_frcnn.models.weights import load_pretrained
 from keras_frcnn.runs.checkpoints import read_sums, save_checkpoint
 from keras_frcnn.runs.directory import load_checkpoint, save_settings
 from keras_frcnn.training.optimizer import SGD
 from tests.faults.campaign import Lost, refusal_names
 from tests.faults.mutations import mutated_bytes, mutated_json
+from tests.models.caffe_files import net
+from tests.models.caffe_network import ANCHOR_OPTIONS, TRUNK, random_layers
 from tests.tiny import add_trunk, tiny_settings
 
 
@@ -101,9 +106,41 @@ def hdf5(folder: Path):
             damaged = mutated_bytes(rng, content)
         path.write_bytes(damaged)
         with refusal_names(path):
-            for name, values in read_hdf5(path).items():
-                for value in values:
-                    if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-                        raise Lost(f"{name} is read as {value}")
+            _check_numbers(read_hdf5(path))
+
+    return attempt
+
+
+def _check_numbers(layers):
+    for name, values in layers.items():
+        for value in values:
+            if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+                raise Lost(f"{name} is read as {value}")
+
+
+def caffemodel(folder: Path):
+    """Caffe's weights in both kinds of messages: finite numbers in a detector, or a refusal."""
+    network = random_layers(num_classes=2)
+    whole = [net(network, v1=v1, old_shapes=v1).SerializeToString() for v1 in (False, True)]
+    # Where a layer begins; behind it come its name, type and shapes.
+    starts = [
+        [content.index(name.encode()) for name, _, arrays in network if arrays] for content in whole
+    ]
+    model = FasterRCNN(("one", "two"), TRUNK, None, ANCHOR_OPTIONS)
+    path = folder / "weights.caffemodel"
+
+    def attempt(rng):
+        which = rng.integers(2)
+        content = whole[which]
+        if rng.integers(2):
+            start = max(starts[which][rng.integers(len(starts[which]))] - 8, 0)
+            damaged = content[:start] + mutated_bytes(rng, content[start : start + 60])
+            damaged += content[start + 60 :]
+        else:
+            damaged = mutated_bytes(rng, content)
+        path.write_bytes(damaged)
+        with refusal_names(path):
+            _check_numbers(read_caffemodel(path))
+            load_pretrained(model, TRUNK, str(path))
 
     return attempt

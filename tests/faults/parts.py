@@ -27,6 +27,7 @@ PARTS = {
     "model.json": Part(run_files.model_json, 100),
     "checkpoint": Part(model_files.checkpoint, 12),
     "hdf5": Part(model_files.hdf5, 100),
+    "caffemodel": Part(model_files.caffemodel, 100),
     "requests": Part(serving.requests, 30),
     "REST answers": Part(serving.rest_answers, 50),
     "gRPC answers": Part(serving.grpc_answers, 50),

@@ -12,11 +12,13 @@ import math
 import numpy as np
 from keras import layers
 
+from keras_frcnn.models.rpn import ProposalOptions
 from keras_frcnn.models.trunks import Trunk
 
 STRIDE = 4
 CELLS = (3, 2)  # rows and columns of a pooled region
 FC_UNITS = (7, 6)
+ANCHOR_OPTIONS = ProposalOptions(scales=(2, 4, 8), ratios=(1,))
 ANCHORS = 3
 _RPN_CHANNELS = 8
 _CONVOLUTIONS = {"conv1_1": (3, 4), "conv1_2": (4, 5), "conv2_1": (5, 6), "conv3_1": (6, 5)}

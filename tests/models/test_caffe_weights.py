@@ -14,7 +14,7 @@ from keras_frcnn.models.trunks import TRUNKS, Trunk
 from keras_frcnn.models.weights import load_pretrained
 from tests.models import caffe_network
 from tests.models.caffe_files import write_caffemodel
-from tests.models.caffe_network import ANCHORS, TRUNK, random_layers
+from tests.models.caffe_network import ANCHOR_OPTIONS, ANCHORS, TRUNK, random_layers
 
 CLASSES = ("one", "two", "three")
 RNG = np.random.default_rng(5)
@@ -22,7 +22,6 @@ TARGETS = (
     RNG.normal(0, 0.2, (3, 4)).astype(np.float32),
     RNG.uniform(0.05, 0.5, (3, 4)).astype(np.float32),
 )
-OPTIONS = ProposalOptions(scales=(2, 4, 8), ratios=(1,))
 IMAGES = RNG.normal(0, 50, (2, 24, 32, 3)).astype(np.float32)
 ROIS = np.array(
     [
@@ -70,7 +69,7 @@ def test_detections_are_those_of_caffes_network(tmp_path, v1, old_shapes):
 @pytest.mark.parametrize("build", [FasterRCNN, RegionProposalNetwork])
 def test_scores_and_offsets_of_the_anchors_are_those_of_caffes_network(tmp_path, build):
     network = random_layers(len(CLASSES))
-    model = build(CLASSES, TRUNK, write(tmp_path, network), OPTIONS)
+    model = build(CLASSES, TRUNK, write(tmp_path, network), ANCHOR_OPTIONS)
     maps = [model.get_layer(name).output for name in ("rpn_scores", "rpn_deltas")]
     scores, deltas = keras.Model(model.input["images"], maps)(IMAGES)
 
@@ -88,7 +87,7 @@ def test_scores_and_offsets_of_the_anchors_are_those_of_caffes_network(tmp_path,
 def test_faster_rcnn_has_the_weights_that_fast_rcnn_has(tmp_path):
     weights = write(tmp_path, random_layers(len(CLASSES)))
     fast = FastRCNN(CLASSES, TRUNK, weights, TARGETS)
-    faster = FasterRCNN(CLASSES, TRUNK, weights, OPTIONS, targets=TARGETS)
+    faster = FasterRCNN(CLASSES, TRUNK, weights, ANCHOR_OPTIONS, targets=TARGETS)
     for layer in filter(lambda layer: layer.weights, fast.layers):
         for one, other in zip(layer.weights, faster.get_layer(layer.name).weights, strict=True):
             np.testing.assert_array_equal(one, other)

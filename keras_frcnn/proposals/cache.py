@@ -8,6 +8,7 @@ import hashlib
 import re
 import sqlite3
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
 from keras_frcnn.file_names import file_names
 from keras_frcnn.files import make_cache_folder
+from keras_frcnn.progress_bar import counted
 from keras_frcnn.waiting import telling_of_waits
 
 _APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
@@ -144,3 +146,42 @@ class ProposalCache:
                 f"{self.path}: this is no proposal cache or it is damaged ({error}); "
                 "delete the file, then the proposals are computed again"
             ) from error
+
+
+def cached_proposals(
+    dataset: Dataset,
+    method: str,
+    search: Callable[[Mapping[str, ImageRecord]], Iterable[tuple[str, np.ndarray]]],
+    path: str | Path | None = None,
+    progress: bool = True,
+) -> list[np.ndarray]:
+    """The proposals of every image of a data set, float32 [P, 4] each, in its order.
+
+    Every image is stored as soon as it is searched: an interruption costs the one at hand.
+
+    Args:
+        dataset: the images.
+        method: all that the boxes depend on besides the image.
+        search: takes the images that the cache has not, by their keys, and yields (key, boxes).
+        path: of the cache; `default_cache_path(dataset)` by default.
+        progress: whether to show progress while there is something to search.
+
+    Raises:
+        InputError: an image cannot be read, or the cache file is not usable; it is named.
+    """
+    keys = [image_key(record) for record in dataset.images]
+    with ProposalCache(path or default_cache_path(dataset)) as cache:
+        with telling_of_waits(f"reading the proposals of {len(keys)} images from {cache.path}"):
+            found = {key: cache.get(key, method) for key in set(keys)}
+        missing = {
+            key: record
+            for key, record in zip(keys, dataset.images, strict=True)
+            if found[key] is None
+        }
+        if missing:
+            searched = search(missing)
+            shown = counted(searched, len(missing), "proposals") if progress else searched
+            for key, boxes in shown:
+                cache.put(key, method, boxes)
+                found[key] = boxes
+    return [found[key] for key in keys]

@@ -11,13 +11,11 @@ import numpy as np
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.opencv import opencv
-from keras_frcnn.progress_bar import counted
-from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
+from keras_frcnn.proposals.cache import cached_proposals
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.proposals.worker import Worker
 from keras_frcnn.settings import Settings
-from keras_frcnn.waiting import telling_of_waits
 
 
 def find_proposals(
@@ -48,24 +46,13 @@ def find_proposals(
     processes = _usable_processors() if processes is None else processes
     if processes < 1:
         raise InputError(f"processes is {processes}; it must be at least 1")
-    keys = [image_key(record) for record in dataset.images]
-    with ProposalCache(cache_path or default_cache_path(dataset)) as cache:
-        with telling_of_waits(f"reading the proposals of {len(keys)} images from {cache.path}"):
-            found = {key: cache.get(key, method.cache_key) for key in set(keys)}
-        missing = {
-            key: record
-            for key, record in zip(keys, dataset.images, strict=True)
-            if found[key] is None
-        }
-        if missing:
-            if isinstance(method, SelectiveSearch):
-                opencv()  # here, so that its message comes once and before the search
-            search = _search(missing, method, min(processes, len(missing)))
-            shown = counted(search, len(missing), "proposals") if progress else search
-            for key, boxes in shown:
-                cache.put(key, method.cache_key, boxes)
-                found[key] = boxes
-    return [found[key] for key in keys]
+
+    def search(missing):
+        if isinstance(method, SelectiveSearch):
+            opencv()  # here, so that its message comes once and before the search
+        return _search(missing, method, min(processes, len(missing)))
+
+    return cached_proposals(dataset, method.cache_key, search, cache_path, progress)
 
 
 def search_of(settings: Settings) -> SelectiveSearch:

@@ -11,14 +11,16 @@ CONTEXT.set_forkserver_preload(["keras_frcnn.training.fit", "tests.tiny", "pytes
 EPOCH = 7  # mini-batches: short runs should have epochs as well
 
 
-def start(*args, cpus=1, **kwargs):
-    """Start `training.train(*args, **kwargs)` with the trunk "tiny" in a process.
+def start(*args, cpus=1, four_steps=False, **kwargs):
+    """Start `training.train(*args, **kwargs)`, or the training in four steps, in a process.
+
+    It has the trunk "tiny".
 
     Returns:
         The process, and a connection that gives the steps done as each mini-batch begins.
     """
     steps, child_end = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_train, args=(child_end, cpus, args, kwargs))
+    process = CONTEXT.Process(target=_train, args=(child_end, cpus, four_steps, args, kwargs))
     process.start()
     child_end.close()
     return process, steps
@@ -36,10 +38,11 @@ def finish(process, steps):
     return seen
 
 
-def _train(connection, cpus, args, kwargs):
+def _train(connection, cpus, four_steps, args, kwargs):
     import tensorflow as tf
 
     from keras_frcnn.training import fit as training
+    from keras_frcnn.training.alternating import train_alternating
     from tests.tiny import add_trunk
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -53,4 +56,4 @@ def _train(connection, cpus, args, kwargs):
             super().on_train_batch_begin(batch, logs)
 
     training.StepCallbacks = Telling
-    training.train(*args, **kwargs)
+    (train_alternating if four_steps else training.train)(*args, **kwargs)

@@ -6,7 +6,10 @@ import keras
 from keras import layers
 
 from keras_frcnn.errors import InputError
-from keras_frcnn.models import convolution  # noqa: F401 (registers layers that files name)
+from keras_frcnn.models import (
+    convolution,  # noqa: F401 (registers layers that files name)
+    heads,
+)
 from keras_frcnn.models.layers import NormalizedRGB
 from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
 from keras_frcnn.models.weights import load_pretrained
@@ -62,8 +65,12 @@ def load_and_freeze(
     if weights is not None:
         load_pretrained(model, trunk, weights)
     frozen = trunk.frozen(finetune_from, detector) if weights or finetune_from else []
+    # Whether or not a user's own trunk says what its parts are.
+    is_trunk_frozen = finetune_from in heads.parts(detector)
     for layer in model.layers:
+        is_trunk = bool(layer.weights) and heads.part_of(layer.name) == "trunk"
         # Batch normalisation keeps its statistics: those of two images would be noise. A frozen
         # one computes as in inference.
-        if isinstance(layer, layers.BatchNormalization) or is_one_of(layer.name, frozen):
+        is_norm = isinstance(layer, layers.BatchNormalization)
+        if is_norm or is_one_of(layer.name, frozen) or (is_trunk_frozen and is_trunk):
             layer.trainable = False

@@ -22,8 +22,9 @@ def base_anchors(
 
     Height and width of a ratio are rounded for a box of `base` x `base` pixels and multiplied by
     the scale afterwards, as the authors' code does it: 23 x 12 becomes 184 x 96 at scale 8, 7.8%
-    more than 128 x 128. A scale that is no whole number has its sides rounded to even pixels: with
-    fractional coordinates ties between IoUs would be broken by rounding.
+    more than 128 x 128. Sides that come out odd or fractional, which the authors' do not, are
+    rounded to even pixels: with fractional coordinates ties between IoUs would be broken by
+    rounding.
 
     Args:
         scales: sides in units of `base`.
@@ -35,9 +36,7 @@ def base_anchors(
         width = np.round(np.sqrt(base * base / ratio))
         height = np.round(width * ratio)
         for scale in scales:
-            half = np.array([width, height]) * scale / 2
-            if scale != int(scale):
-                half = np.maximum(np.round(half), 1)
+            half = np.maximum(np.round(np.array([width, height]) * scale / 2), 1)
             anchors.append(np.concatenate([base / 2 - half, base / 2 + half]))
     return np.array(anchors, np.float32).reshape(-1, 4)
 
@@ -91,3 +90,22 @@ def inside_anchors(size: tf.Tensor, base: np.ndarray, stride: int) -> tuple[tf.T
     is_inside = tf.reduce_all(grid[..., :2] >= 0, axis=-1)
     is_inside &= (grid[..., 2] <= width) & (grid[..., 3] <= height)
     return tf.boolean_mask(grid, is_inside), tf.cast(tf.where(is_inside), tf.int32)
+
+
+def inside_cells(sizes: np.ndarray, base: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the anchors of `inside_anchors` stand, for many images at once: in rectangles.
+
+    Args:
+        sizes: (height, width) of N images, [N, 2].
+        base, stride: as for `anchor_grid`.
+
+    Returns:
+        the first and the last cell (row, column) of each anchor inside each image, both int
+        [N, A, 2]. An anchor without a place has a last cell before the first.
+    """
+    sizes = np.asarray(sizes)[:, None]
+    low, high = base[:, [1, 0]], base[:, [3, 2]]
+    last = np.floor((sizes - high) / stride)
+    last = np.minimum(last, np.maximum(sizes // stride, 1) - 1).astype(int)
+    first = np.maximum(np.ceil(-low / stride), 0).astype(int)
+    return np.broadcast_to(first, last.shape), last

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_frcnn.models.anchors import anchor_grid, base_anchors, cells_of, inside_anchors
+from keras_frcnn.models.anchors import (
+    anchor_grid,
+    base_anchors,
+    cells_of,
+    inside_anchors,
+    inside_cells,
+)
 from tests.exactness import numpy_anchors
 
 # From the comment of py-faster-rcnn's generate_anchors.py, which are those of the MATLAB release:
@@ -43,8 +49,8 @@ def test_the_authors_nine_in_three_conventions():
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
-@pytest.mark.parametrize("scale", [0.7, 1.3, 2.5, 6.4, 12.8, 25.6, 41.9])
-def test_scales_that_are_no_whole_numbers_have_the_nearest_even_sides(scale, ratio):
+@pytest.mark.parametrize("scale", [0.7, 1, 1.3, 2.5, 3, 6.4, 12.8, 25.6, 41.9])
+def test_other_scales_have_the_nearest_even_sides(scale, ratio):
     ((x1, y1, x2, y2),) = base_anchors((scale,), (ratio,))
     assert all(c == int(c) for c in (x1, y1, x2, y2)), "whole pixels"
     width = {0.5: 23, 1: 16, 2: 11}[ratio]
@@ -123,3 +129,22 @@ def test_images_too_small_for_any_anchor_have_none(size):
 @pytest.mark.parametrize("size, cells", [(1, 1), (15, 1), (16, 1), (31, 1), (32, 2), (1000, 62)])
 def test_cells_are_whole_ones_but_never_none(size, cells):
     assert int(cells_of(np.array(size), 16)) == cells
+
+
+@settings(deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 700), st.integers(1, 700)), min_size=1, max_size=4),
+    scale=st.sampled_from([0.5, 1, 2.5, 8, 16]),
+    stride=st.sampled_from([8, 16, 32]),
+)
+def test_the_anchors_inside_stand_in_rectangles(sizes, scale, stride):
+    base = base_anchors((scale,), base=stride)
+    first, last = inside_cells(sizes, base, stride)
+    for n, size in enumerate(sizes):
+        index = inside_anchors(np.array(size), base, stride)[1].numpy()
+        for a in range(3):
+            cells = index[index[:, 2] == a, :2]
+            assert len(cells) == np.prod(np.maximum(last[n, a] - first[n, a] + 1, 0))
+            if len(cells):
+                assert (cells.min(axis=0) == first[n, a]).all()
+                assert (cells.max(axis=0) == last[n, a]).all()

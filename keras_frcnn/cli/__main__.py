@@ -10,6 +10,7 @@ from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.notices import hide_notices
 
 MAX_MESSAGE = 2000  # characters
+MODULES = {"recipes": "recipe_listing", "anchors": "anchor_command"}  # the others are in `commands`
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,8 +25,9 @@ def main(argv: list[str] | None = None) -> int:
             module = f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}"
             return importlib.import_module(module).main(args.args)
         # Only now: most commands import TensorFlow, and `--help` should answer at once.
-        name = "recipe_listing" if args.command == "recipes" else "commands"
-        commands = importlib.import_module(f"keras_frcnn.cli.{name}")
+        commands = importlib.import_module(
+            f"keras_frcnn.cli.{MODULES.get(args.command, 'commands')}"
+        )
         getattr(commands, args.command)(args)
     except InputError as error:
         return _refused(args.command, error)

@@ -1,6 +1,7 @@
 """The sub-commands of `keras-frcnn` and their arguments.
 
-What they do is in `keras_frcnn.cli.commands` and `recipe_listing`, in functions of the same names.
+What they do is in `keras_frcnn.cli.commands`, `recipe_listing` and `anchor_command`, in functions
+of the same names.
 """
 
 import argparse
@@ -50,6 +51,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(sub)
     add_settings(sub, ("search", "search_side"))
     _add_processes(sub)
+
+    sub = command(
+        "anchors",
+        "tell what anchors have to learn from in a data set, and suggest scales of them",
+        "keras-frcnn anchors --data photos/ --split train --min-side 480 --max-side 800",
+    )
+    _add_data(sub, classes=False)
+    sub.add_argument(
+        "--out", metavar="FILE", help="picture of the anchors on a photograph to write"
+    )
+    add_settings(sub, ("anchor_scales", "anchor_ratios", "min_side", "max_side", "trunk"))
 
     sub = command(
         "train",

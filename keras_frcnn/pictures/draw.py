@@ -86,6 +86,48 @@ def draw_proposals(image: np.ndarray, proposals: np.ndarray) -> Image.Image:
     return canvas.finished()
 
 
+def draw_anchors(
+    image: np.ndarray, anchors: np.ndarray, kinds: Sequence[int], caption: str
+) -> Image.Image:
+    """The anchors [A, 4] of one cell; dashed are those that do not lie inside the image.
+
+    The picture has a grey margin as wide as these need.
+
+    Args:
+        kinds: [A], which colour each has, counted from 0: that of its scale.
+        caption: what stands below.
+    """
+    height, width = image.shape[:2]
+    beyond = np.ceil(np.maximum([-anchors[:, :2], anchors[:, 2:] - [width, height]], 0))
+    across, down = beyond.max(axis=(0, 1), initial=0).astype(int)
+    canvas = _Canvas(
+        np.pad(image, ((down, down), (across, across), (0, 0)), constant_values=_GREY[0])
+    )
+    for i, box in enumerate(anchors + np.tile([across, down], 2)):
+        canvas.box(box, class_colour(kinds[i] + 1), dashed=bool(beyond[:, i].any()))
+    canvas.caption(caption)
+    return canvas.finished()
+
+
+def draw_best_anchors(
+    image: np.ndarray, boxes: np.ndarray, anchors: np.ndarray, kinds: Sequence[int], iou: np.ndarray
+) -> Image.Image:
+    """Objects [M, 4] in white, each with the anchor [M, 4] nearest to it and their IoU [M].
+
+    Args:
+        kinds: [M], as for `draw_anchors`, of these anchors.
+    """
+    canvas = _Canvas(image)
+    for box in boxes:
+        canvas.box(box, _WHITE)
+    for box, kind in zip(anchors, kinds, strict=True):
+        canvas.box(box, class_colour(kind + 1))
+    for i in np.argsort(-iou, kind="stable"):  # the better has the better place
+        canvas.label(anchors[i], f"{iou[i]:.2f}", class_colour(kinds[i] + 1))
+    canvas.caption("objects, and the best anchor of each")
+    return canvas.finished()
+
+
 def contact_sheet(images: Sequence[Image.Image], columns: int, cell_size: int = 480) -> Image.Image:
     """The pictures in rows of `columns`, each shrunk to fit `cell_size` pixels a side."""
     gap = max(2, cell_size // 40)

@@ -11,6 +11,8 @@ from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.draw import (
     class_colour,
     contact_sheet,
+    draw_anchors,
+    draw_best_anchors,
     draw_detections,
     draw_ground_truth,
     draw_sampled_rois,
@@ -76,6 +78,8 @@ def test_every_picture_of_every_size(size):
         draw_ground_truth(image, record, names),
         draw_sampled_rois(image, boxes, labels),
         draw_sampled_rois(image, boxes[:0], labels[:0]),
+        draw_best_anchors(image, boxes[:3], boxes[2:], [0, 1, 2], np.float32([0.9, 0, 1])),
+        draw_best_anchors(image, boxes[:0], boxes[:0], [], np.zeros(0)),
     ):
         assert picture.size == (width, height)
 
@@ -180,3 +184,20 @@ def test_contact_sheet():
     assert images[0].size == (200, 100)
     assert contact_sheet(images[:1], 5, 100).width < 110
     assert contact_sheet([], 3).size > (0, 0)
+
+
+def test_anchors_beyond_the_image_are_dashed_on_a_margin():
+    anchors = np.float32([[20, 10, 60, 50], [-30.5, 0, 100, 60], [0, -5, 80, 60]])
+    picture = draw_anchors(ground(60, 80), anchors, [0, 1, 1], "scales")
+    assert picture.size == (80 + 2 * 31, 60 + 2 * 5)  # as wide as it must be, on both sides
+    inside, beyond = has(picture, class_colour(1)), has(picture, class_colour(2))
+    x, y = 31, 5
+    assert inside[y + 10, x + 20 : x + 60].all(), "whole"
+    assert beyond[:, 0].any() and not beyond[:, 0].all(), "dashed, and at the edge of the margin"
+    assert not has(draw_anchors(ground(60, 80), anchors[:1], [0], ""), (190, 190, 190)).any()
+
+
+def test_best_anchors_and_their_objects():
+    boxes, anchors = np.float32([[20, 20, 80, 80]]), np.float32([[24, 24, 76, 90]])
+    picture = draw_best_anchors(ground(200, 200), boxes, anchors, [2], np.float32([0.7]))
+    assert has(picture, (255, 255, 255))[50, 20] and has(picture, class_colour(3))[89, 50]

@@ -1,13 +1,15 @@
 """Whether a training may begin, or go on, in a run directory: its settings and its data."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
+from keras_frcnn.batches.anchor_check import check_anchors
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
 from keras_frcnn.runs.checkpoints import checkpoint_paths
-from keras_frcnn.runs.directory import load_settings
+from keras_frcnn.runs.directory import load_settings, options_of
 from keras_frcnn.runs.fingerprint import (
     changes,
     fingerprint,
@@ -54,6 +56,20 @@ def check_detector(settings: Settings, images: ImageSet, is_validated: bool) -> 
             "validation: region proposals alone have no mAP; keras-frcnn proposals --from tells "
             "their recall"
         )
+
+
+def warn_of_anchors(settings: Settings, dataset: Dataset) -> None:
+    """Refuse anchors that would stay untrained, and warn of those that hardly have objects."""
+    options = options_of(settings)
+    for line in check_anchors(
+        dataset,
+        options.scales,
+        options.ratios,
+        options.stride,
+        settings.min_side,
+        settings.max_side,
+    ):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def check_run(run: Path, settings: Settings, resume: bool) -> None:

@@ -42,7 +42,13 @@ from keras_frcnn.runs.lock import only_training
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.build import build_and_compile, seeded
 from keras_frcnn.training.callbacks import DropoutMasks, StepDecay, StopOnNaN
-from keras_frcnn.training.checks import check_data, check_detector, check_run, completed
+from keras_frcnn.training.checks import (
+    check_data,
+    check_detector,
+    check_run,
+    completed,
+    warn_of_anchors,
+)
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.saving import Saving, unreadable_images_named
 from keras_frcnn.training.steps import StepCallbacks
@@ -108,6 +114,8 @@ def train(
     with only_training(run):
         remove_leftovers(run)
         check_data(run, images, resume and not changed_data)
+        if settings.detector != "fast_rcnn" and not checkpoint_paths(run):
+            warn_of_anchors(settings, images.dataset)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()
         with distribution(devices, settings.images_per_batch).scope():

@@ -38,7 +38,8 @@ def settings_of(**changes):
         **{
             "detector": "faster_rcnn",
             "alternating": True,
-            "anchor_scales": (2, 4),
+            "anchor_scales": (4, 5),
+            "anchor_ratios": (1,),
             "proposal_min_size": 2,
             "proposals_train": 40,
             "proposals_test": 20,

@@ -67,6 +67,13 @@ def test_portraits_among_landscapes_make_room_for_high_anchors():
     assert only_landscapes == (24,) and most == (32,)  # 352 x 704 fits a portrait
 
 
+@pytest.mark.parametrize("small, large, fits", [(7, 3, 300), (3, 7, 600)])
+def test_squares_fit_the_typical_image(small, large, fits):
+    sizes = [(300, 400)] * small + [(600, 800)] * large
+    objects = objects_in(sizes, [[(0, 0, h, h)] for h, _ in sizes])
+    assert fits / 2 < 16 * suggest_scales(objects, 2, ratios=(1,))[-1] <= fits
+
+
 def test_images_with_room_for_few_scales_have_few_and_those_with_none_are_refused():
     assert suggest_scales(objects_in([(24, 24)], [[(0, 0, 20, 20)]]), 9, ratios=(1,)) == (
         0.5, 0.625, 0.75, 0.875, 1,

@@ -193,7 +193,7 @@ def test_ablate_writes_table_and_picture(voc_folder, cache, tmp_path, capsys):
     "command",
     [
         *("demo", "proposals", "train", "recipes", "evaluate", "detect", "export", "serving"),
-        *("client", "bench"),
+        *("client", "bench", "anchors"),
     ],
 )
 def test_every_command_has_help_with_an_example(command, capsys):

@@ -91,26 +91,37 @@ def count_positives(
     objects: ScaledObjects, base: np.ndarray, stride: int, bg_iou: float = 0.3
 ) -> Iterator[ImageCounts]:
     """The counts of one image after the other, by the rules of `assign_anchors`."""
-
-    @tf.function(input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([None, 4])])
-    def count(size, gt_boxes):
-        anchors, index = inside_anchors(size, base, stride)
-        labels, _ = assign_anchors(anchors, gt_boxes, bg_iou=bg_iou)
-        is_positive = labels == 1
-        kinds = tf.boolean_mask(index[:, 2], is_positive)
-        iou = box_ops.pairwise_iou(anchors, gt_boxes)
-        best = tf.maximum(tf.reduce_max(iou, axis=0), 0)  # of no anchor it is -inf
-        ties = tf.math.count_nonzero((iou == best) & (best > 0), axis=0)
-        return (
-            tf.math.bincount(kinds, minlength=len(base), maxlength=len(base)),
-            tf.math.count_nonzero(is_positive & (tf.reduce_max(iou, axis=1) < bg_iou)),
-            best,
-            tf.math.count_nonzero(ties > 1),
-        )
-
+    base, stride, bg_iou = tf.constant(base), tf.constant(stride), tf.constant(bg_iou)
     for size, boxes in zip(objects.sizes, objects.by_image(), strict=True):
-        positives, poor, best, tied = (x.numpy() for x in count(size, boxes))
+        counts = _count(size, boxes, base, stride, bg_iou)
+        positives, poor, best, tied = (x.numpy() for x in counts)
         yield ImageCounts(positives, int(poor), best, int(tied))
+
+
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([2], tf.int32),
+        tf.TensorSpec([None, 4]),
+        tf.TensorSpec([None, 4]),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([]),
+    ]
+)
+def _count(size, gt_boxes, base, stride, bg_iou):
+    anchors, index = inside_anchors(size, base, stride)
+    labels, _ = assign_anchors(anchors, gt_boxes, bg_iou=bg_iou)
+    is_positive = labels == 1
+    kinds = tf.boolean_mask(index[:, 2], is_positive)
+    iou = box_ops.pairwise_iou(anchors, gt_boxes)
+    best = tf.maximum(tf.reduce_max(iou, axis=0), 0)  # of no anchor it is -inf
+    ties = tf.math.count_nonzero((iou == best) & (best > 0), axis=0)
+    count = tf.shape(base)[0]
+    return (
+        tf.math.bincount(kinds, minlength=count, maxlength=count),
+        tf.math.count_nonzero(is_positive & (tf.reduce_max(iou, axis=1) < bg_iou)),
+        best,
+        tf.math.count_nonzero(ties > 1),
+    )
 
 
 def images_without_anchors(

@@ -54,7 +54,7 @@ def anchor_grid(map_height, map_width, base: np.ndarray, stride: int) -> tf.Tens
     """
     y, x = tf.meshgrid(tf.range(map_height), tf.range(map_width), indexing="ij")
     shifts = tf.cast(tf.stack([x, y, x, y], axis=-1) * stride, tf.float32)
-    return tf.reshape(shifts[:, :, None] + tf.constant(base, tf.float32), [-1, 4])
+    return tf.reshape(shifts[:, :, None] + tf.convert_to_tensor(base, tf.float32), [-1, 4])
 
 
 def cells_of(size: tf.Tensor, stride: int) -> tf.Tensor:
@@ -71,7 +71,7 @@ def anchor_boxes(index: tf.Tensor, base: np.ndarray, stride: int) -> tf.Tensor:
     """The boxes [..., 4] of anchors by their places (y, x, a), int [..., 3]."""
     y, x, a = tf.unstack(index, axis=-1)
     shifts = tf.cast(tf.stack([x, y, x, y], axis=-1) * stride, tf.float32)
-    return tf.gather(tf.constant(base, tf.float32), a) + shifts
+    return tf.gather(tf.convert_to_tensor(base, tf.float32), a) + shifts
 
 
 def inside_anchors(size: tf.Tensor, base: np.ndarray, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -85,7 +85,9 @@ def inside_anchors(size: tf.Tensor, base: np.ndarray, stride: int) -> tuple[tf.T
         boxes [I, 4] and index int32 [I, 3], rows (y, x, a), in the order of the grid.
     """
     rows, columns = tf.unstack(cells_of(size, stride))
-    grid = tf.reshape(anchor_grid(rows, columns, base, stride), [rows, columns, len(base), 4])
+    grid = tf.reshape(
+        anchor_grid(rows, columns, base, stride), [rows, columns, tf.shape(base)[0], 4]
+    )
     height, width = tf.unstack(tf.cast(size, tf.float32))
     is_inside = tf.reduce_all(grid[..., :2] >= 0, axis=-1)
     is_inside &= (grid[..., 2] <= width) & (grid[..., 3] <= height)

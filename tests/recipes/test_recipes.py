@@ -7,7 +7,8 @@ import pytest
 from keras_frcnn.errors import InputError
 from keras_frcnn.recipes import RECIPES, describe_recipe, load_recipe, recipe_of
 
-VOC = [name for name in RECIPES if name.startswith("vgg16-voc")]
+VOC = [name for name in RECIPES if name.startswith("vgg16-voc") and "faster" not in name]
+FASTER = [name for name in RECIPES if name.startswith("vgg16-voc") and "faster" in name]
 
 # Data, steps, steps at which the rate drops, shorter and longer side (sections 2.3, 4.2, 5.2, 5.3).
 PAPER = {
@@ -50,6 +51,38 @@ def test_recipes_have_the_papers_numbers(name):
     assert (s.images_per_batch, s.rois_per_image, s.box_loss_weight) == (2, 64, 1.0)
     assert s.bias_decay and s.finetune_from is None
     assert s.search == "fast" and s.proposals is None
+
+
+# Data, whether in four steps, steps of regions and of proposals, and of their drops, RoIs an image
+# (Ren et al. 2015, section 3.3; the authors' solvers).
+PAPER_FASTER = {
+    "vgg16-voc07-faster": ("voc/2007", True, 40_000, (30_000,), 80_000, (60_000,), 64),
+    "vgg16-voc07-faster-joint": ("voc/2007", False, 70_000, (50_000,), None, None, 128),
+    "vgg16-voc07+12-faster": (
+        *("voc/2007:trainval+voc/2012:trainval", True),
+        *(60_000, (30_000,), 80_000, (60_000,), 64),
+    ),
+}
+
+
+def test_all_recipes_of_the_second_paper_are_checked():
+    assert sorted(FASTER) == sorted(PAPER_FASTER)
+
+
+@pytest.mark.parametrize("name", FASTER)
+def test_recipes_have_the_second_papers_numbers(name):
+    s = load_recipe(name).settings
+    data, alternating, steps, decay_at, rpn_steps, rpn_decay_at, rois = PAPER_FASTER[name]
+    assert (s.data, s.alternating, s.steps, s.decay_at) == (data, alternating, steps, decay_at)
+    if alternating:
+        assert (s.rpn_steps, s.rpn_decay_at, s.rpn_images_per_batch) == (rpn_steps, rpn_decay_at, 1)
+    assert (s.detector, s.trunk, s.weights) == ("faster_rcnn", "vgg16", "imagenet")
+    assert (s.images_per_batch, s.rois_per_image, s.anchors_per_image) == (2, rois, 256)
+    assert (s.min_side, s.max_side, s.bg_iou_low) == ((600,), 1000, 0)
+    assert (s.anchor_scales, s.anchor_ratios) == ((8, 16, 32), (0.5, 1, 2))
+    assert (s.pre_nms_train, s.proposals_train, s.proposal_nms_iou) == (12_000, 2000, 0.7)
+    assert (s.pre_nms_test, s.proposals_test, s.proposal_min_size) == (6000, 300, 16)
+    assert (s.rate, s.momentum, s.l2, s.bias_decay) == (0.001, 0.9, 0.0005, True)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,30 @@
+"""Faster R-CNN with SqueezeNet on 1000 photographs of Pascal VOC 2007, in the paper's four steps.
+
+    keras-frcnn train --recipe squeezenet-voc07-subset-faster-alternating --out runs/subset-four
+    keras-frcnn evaluate runs/subset-four
+
+Photographs, weights and anchors are those of squeezenet-voc07-subset-faster.
+
+Result: RESULT
+
+Time: TIME
+"""
+
+from dataclasses import replace
+
+from keras_frcnn.recipes import squeezenet_voc07_subset_faster
+
+RECIPE = replace(
+    squeezenet_voc07_subset_faster.RECIPE,
+    settings=replace(
+        squeezenet_voc07_subset_faster.RECIPE.settings,
+        recipe="squeezenet-voc07-subset-faster-alternating",
+        alternating=True,
+        rois_per_image=64,
+        rpn_images_per_batch=2,
+        rpn_steps=2500,
+        rpn_decay_at=(2000,),
+        steps=3500,
+        decay_at=(2800,),
+    ),
+)

@@ -1,4 +1,10 @@
-"""How many objects the proposals find: what limits any detector that starts from them."""
+"""How many objects the proposals find: what limits any detector that starts from them.
+
+Shape letters: G objects of a data set that are not difficult, C numbers of proposals, T thresholds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,12 +34,47 @@ def average_recall(images: ImageSet) -> float:
     effective detection proposals?"; paper section 5.5), which is the mean over the objects of
     2 * max(IoU - 0.5, 0), where the IoU is that with the nearest proposal.
     """
-    best = [np.zeros(0)]
+    most = max(map(len, images.proposals), default=0)
+    return float(ranked_recall(images, [max(most, 1)]).average()[0])
+
+
+@dataclass(frozen=True, eq=False)
+class RankedRecall:
+    """What the first n proposals of each image find, for several n; classes play no part.
+
+    It says something of a ranking only where the proposals come best first, as those of a region
+    proposal network do; selective search has a random order.
+    """
+
+    counts: tuple[int, ...]  # the numbers n, [C]
+    mean_counts: np.ndarray  # [C] float64: proposals that an image has, of at most n
+    overlaps: np.ndarray  # [G, C] float64: IoU of each object with the nearest of them, 0 for none
+
+    def at(self, ious: Sequence[float]) -> np.ndarray:
+        """The share of objects overlapped by so much or more: [C, T]; NaN without any object."""
+        hits = self.overlaps[..., None] >= np.asarray(ious, np.float64)
+        return _mean(hits.astype(np.float64))
+
+    def average(self) -> np.ndarray:
+        """`average_recall` of the first n: [C]; NaN without any object."""
+        return _mean(2 * np.maximum(self.overlaps - 0.5, 0))
+
+
+def ranked_recall(images: ImageSet, counts: Sequence[int]) -> RankedRecall:
+    """Compare the objects of each image with its first n proposals, for each n of `counts`."""
+    counts = tuple(counts)
+    overlaps = [np.zeros((0, len(counts)))]
     for boxes, record in zip(images.proposals, images.dataset.images, strict=True):
-        gt_boxes = record.boxes[~record.is_difficult]
-        best.append(pairwise_iou(gt_boxes, boxes).max(axis=1, initial=0))
-    best = np.concatenate(best)
-    return float(np.mean(2 * np.maximum(best - 0.5, 0))) if len(best) else float("nan")
+        iou = pairwise_iou(record.boxes[~record.is_difficult], boxes[: max(counts)])
+        overlaps.append(np.stack([iou[:, :n].max(axis=1, initial=0) for n in counts], axis=1))
+    available = np.array([len(boxes) for boxes in images.proposals], np.float64)
+    mean_counts = np.array([_mean(np.minimum(available, n)) for n in counts])
+    return RankedRecall(counts, mean_counts, np.concatenate(overlaps))
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean over the first axis; NaN where there is nothing."""
+    return values.mean(axis=0) if len(values) else np.full(values.shape[1:], np.nan)
 
 
 def _count_objects(images, iou_threshold) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ OUT/<NAME>.png     the same as a picture
 Experiments that share OUT share their runs: `recipe`, the recipe as it is, belongs to most.
 """
 
-import csv
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from PIL import Image
 
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.errors import InputError, Interrupted
+from keras_frcnn.evaluation.tables import Row, format_markdown, write_csv
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.runs.checkpoints import checkpoint_paths
 from keras_frcnn.runs.directory import detector_of, load_settings
@@ -26,8 +26,6 @@ from keras_frcnn.training import fit as training
 from keras_frcnn.training.checks import check_run
 
 RECIPE = "recipe"  # the variant that changes nothing
-
-Row = dict[str, str | int | float]  # of a table, by column
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def run_ablation(
         rows += ablation.measure(name, detector, of_variant, test, metric)
     table = format_markdown(rows)
     print(table)
-    _write_csv(out / f"{ablation.name}.csv", rows)
+    write_csv(out / f"{ablation.name}.csv", rows)
     with replacing(out / f"{ablation.name}.png") as partial:
         ablation.draw(ablation.title, rows).save(partial)
     with replacing(out / f"{ablation.name}.md") as partial:
@@ -119,19 +117,3 @@ def plan(ablation: Ablation, out: Path, settings: Settings) -> dict[str, Setting
                 f"{run}: was trained for {steps} steps, not {of_variant.steps}; give another --out"
             )
     return planned
-
-
-def format_markdown(rows: list[Row]) -> str:
-    """Rows as a Markdown table; fractions with three decimals."""
-    columns = list(rows[0])
-    lines = [columns, ["---"] * len(columns)]
-    for row in rows:
-        lines.append([f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _write_csv(path: Path, rows: list[Row]) -> None:
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -10,7 +10,13 @@ from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.notices import hide_notices
 
 MAX_MESSAGE = 2000  # characters
-MODULES = {"recipes": "recipe_listing", "anchors": "anchor_command"}  # the others are in `commands`
+# Where a command is; the others are in `commands`.
+MODULES = {
+    "recipes": "recipe_listing",
+    "proposals": "proposal_command",
+    "recall": "recall_command",
+    "anchors": "anchor_command",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,9 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             module = f"keras_frcnn.benchmarks.{args.name.replace('-', '_')}"
             return importlib.import_module(module).main(args.args)
         # Only now: most commands import TensorFlow, and `--help` should answer at once.
-        commands = importlib.import_module(
-            f"keras_frcnn.cli.{MODULES.get(args.command, 'commands')}"
-        )
+        name = MODULES.get(args.command, "commands")
+        commands = importlib.import_module(f"keras_frcnn.cli.{name}")
         getattr(commands, args.command)(args)
     except InputError as error:
         return _refused(args.command, error)

@@ -1,21 +1,19 @@
-"""What the sub-commands of `keras-frcnn` do; `keras_frcnn.cli.parser` describes their arguments."""
+"""What most sub-commands of `keras-frcnn` do; `keras_frcnn.cli.parser` has their arguments."""
 
 import dataclasses
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_frcnn import data
 from keras_frcnn.ablations import load_ablation
 from keras_frcnn.ablations.ablation import plan, run_ablation
+from keras_frcnn.cli.common import asked_classes, load_dataset
 from keras_frcnn.cli.resolve import resolve
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.data.load import training_split
-from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, save_metrics
@@ -34,18 +32,6 @@ from keras_frcnn.training.alternating import check_steps, train_alternating
 from keras_frcnn.training.checks import check_run, completed
 from keras_frcnn.training.fit import train as fit
 
-# The process is ours, whatever the user's Keras is set up for.
-keras.config.set_image_data_format("channels_last")
-keras.config.set_floatx("float32")
-
-
-def proposals(args) -> None:
-    """Fill the proposal cache of a data set."""
-    dataset = _load_dataset(args.data, args.split, args.data_dir, _classes(args))
-    found = proposals_of(dataset, Settings(**given(args)), args.processes).proposals
-    counts = [len(p) for p in found]
-    print(f"{dataset.name}: {len(counts)} images, {np.mean(counts):.0f} proposals an image")
-
 
 def train(args) -> None:
     """Train a detector in a run directory."""
@@ -59,8 +45,8 @@ def train(args) -> None:
         print(f"{settings.data}: training on its list {split}")
         settings = dataclasses.replace(settings, split=split)
     # Named again, the data set must have the run's classes by itself.
-    names = _classes(args) or (settings.class_names if args.resume and not args.data else None)
-    dataset = _load_dataset(settings.data, split, args.data_dir, names)
+    names = asked_classes(args) or (settings.class_names if args.resume and not args.data else None)
+    dataset = load_dataset(settings.data, split, args.data_dir, names)
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     _say_what_is_left_out(dataset)
@@ -91,7 +77,7 @@ def evaluate(args) -> None:
     elif not data:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     # In the order of the run's labels.
-    dataset = _load_dataset(data, split, args.data_dir, settings.class_names)
+    dataset = load_dataset(data, split, args.data_dir, settings.class_names)
     images = _image_set(dataset, _with_proposals(args, settings), args)
     _warn_of_training_images(run, images)
     metric = args.metric or _metric(data, tested)
@@ -202,9 +188,9 @@ def ablate(args) -> None:
     args.split = args.split or recipe.settings.split or None
     resolved = resolve(args)
     settings = resolved.settings
-    dataset = _load_dataset(settings.data, settings.split, args.data_dir)
+    dataset = load_dataset(settings.data, settings.split, args.data_dir)
     settings = completed(settings, dataset)
-    test_set = _load_dataset(test_data, test_split, args.data_dir, settings.class_names)
+    test_set = load_dataset(test_data, test_split, args.data_dir, settings.class_names)
     _say_what_is_left_out(dataset)
     plan(ablation, out, settings)  # before the search for proposals, which takes a while
     print(resolved.report())
@@ -255,13 +241,6 @@ def _opened(name: str, max_pixels: int) -> np.ndarray:
     return open_image(name)
 
 
-def _load_dataset(spec, split, data_dir, class_names=None) -> Dataset:
-    dataset = data.load(spec, split or None, class_names, data_dir)
-    for line in dataset.warnings:
-        print(f"warning: {line}", file=sys.stderr)
-    return dataset
-
-
 def _say_what_is_left_out(dataset: Dataset) -> None:
     """Say how many images the training leaves out, before the search for proposals."""
     count = len(dataset.images)
@@ -271,10 +250,6 @@ def _say_what_is_left_out(dataset: Dataset) -> None:
             "difficult ones only) and are not trained on",
             file=sys.stderr,
         )
-
-
-def _classes(args) -> tuple[str, ...] | None:
-    return tuple(map(tidy_name, args.classes.split(","))) if args.classes else None
 
 
 def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSet | None:
@@ -289,7 +264,7 @@ def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSe
             )
         return None
     spec = args.validate_data or settings.data
-    dataset = _load_dataset(spec, args.validate, args.data_dir, settings.class_names)
+    dataset = load_dataset(spec, args.validate, args.data_dir, settings.class_names)
     if args.validate_proposals:
         settings = dataclasses.replace(settings, proposals=args.validate_proposals)
     metric = _metric(spec, None if args.validate_data else _of_its_data(recipe, settings))

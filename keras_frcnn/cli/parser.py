@@ -1,12 +1,13 @@
 """The sub-commands of `keras-frcnn` and their arguments.
 
-What they do is in `keras_frcnn.cli.commands`, `recipe_listing` and `anchor_command`, in functions
-of the same names.
+What they do is in `keras_frcnn.cli`, in functions of the same names: those of `__main__.MODULES`
+in modules of their own, the others in `commands`.
 """
 
 import argparse
 
 from keras_frcnn import __version__
+from keras_frcnn.cli.proposal_options import add_proposals, add_recall
 from keras_frcnn.cli.serving_options import (
     add_client,
     add_max_pixels,
@@ -45,11 +46,21 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "proposals",
-        "find object proposals by selective search and keep them",
+        "find object proposals by selective search, or by the network of a run, and keep them",
         "keras-frcnn proposals --data photos/ --split trainval",
     )
     _add_data(sub)
-    add_settings(sub, ("search", "search_side"))
+    add_proposals(sub)
+    _add_processes(sub)
+
+    sub = command(
+        "recall",
+        "compare how many objects the proposals of several sources find",
+        "keras-frcnn recall --data photos/ --split test --from runs/a runs/b --search fast "
+        "--out recall",
+    )
+    _add_data(sub)
+    add_recall(sub)
     _add_processes(sub)
 
     sub = command(

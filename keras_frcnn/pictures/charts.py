@@ -1,4 +1,4 @@
-"""Charts of numbers, by matplotlib: bars, lines, and precision-recall curves.
+"""Charts of numbers, by matplotlib: bars, lines, and curves of precision and recall.
 
 Figures are drawn on canvases of their own, without pyplot and with matplotlib's own defaults, so
 that neither a screen nor the user's settings and figures have a part in them.
@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_frcnn.evaluation.voc import Evaluation
+from keras_frcnn.proposals.recall import RankedRecall
 
 SIZE = (720, 400)  # pixels of a line chart; a bar chart is as wide
+WIDE = (1080, 400)  # of the curves of proposals' recall, without their legend
 PANEL = 240  # pixels of a side of a class's precision-recall curve
 _DPI = 100
 # Okabe and Ito's palette, whose colours colour-blind people can tell apart too.
@@ -98,6 +100,55 @@ def draw_precision_recall(evaluation: Evaluation, columns: int = 5) -> Image.Ima
             figure.supylabel("precision", size=9)
 
     return _picture((PANEL * columns, PANEL * rows), draw)
+
+
+def draw_recall(
+    title: str,
+    sources: Mapping[str, RankedRecall],
+    count: int = 300,
+    ious: tuple[float, float] = (0.5, 0.7),
+) -> Image.Image:
+    """What proposals of several sources find (Ren et al. 2015, figure 4), a line for each.
+
+    Two panels have recall over the number of proposals at the IoUs, the third that of the first
+    `count` proposals over the IoU; `count` must be among the numbers of every source.
+    """
+    line = 26  # pixels of the legend
+
+    def draw(figure):
+        figure.suptitle(title, x=0.01, ha="left", size=12)
+        by_number, also_by_number, by_iou = figure.subplots(1, 3, sharey=True)
+        thresholds = np.linspace(0.5, 1, 101)
+        for i, (name, found) in enumerate(sources.items()):
+            # Solid lines, then dashed ones, where there are more sources than colours.
+            style = {"color": COLORS[i % len(COLORS)], "label": name}
+            style["linestyle"] = ("-", "--", ":")[i // len(COLORS) % 3]
+            for axes, iou in zip((by_number, also_by_number), ious, strict=True):
+                axes.plot(found.counts, found.at([iou])[:, 0], **style)
+            recall = found.at(thresholds)[found.counts.index(count)]
+            by_iou.plot(thresholds, recall, **style)
+        for axes, iou in zip((by_number, also_by_number), ious, strict=True):
+            numbers = sorted({n for found in sources.values() for n in found.counts})
+            axes.set_xscale("log")
+            axes.set_xlim(numbers[0], numbers[-1])
+            ticks = [t for t in (1, 3, 10, 30, 100, 300, 1000, 2000) if t <= numbers[-1]]
+            axes.set_xticks([t for t in ticks if t >= numbers[0]], minor=False)
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+            axes.xaxis.set_minor_formatter(lambda *_: "")
+            axes.set_xlabel("proposals an image, at most")
+            axes.set_title(f"IoU {iou}", loc="left", size=10)
+        by_iou.set_xlim(0.5, 1)
+        by_iou.set_xlabel("IoU")
+        by_iou.set_title(f"{count} proposals", loc="left", size=10)
+        by_number.set_ylim(0, 1)
+        by_number.set_ylabel("recall")
+        for axes in (by_number, also_by_number, by_iou):
+            axes.grid()
+        handles, names = by_iou.get_legend_handles_labels()
+        names = [_shortened(figure, name, 0.9 * WIDE[0]) for name in names]
+        figure.legend(handles, names, loc="outside lower left")
+
+    return _picture((WIDE[0], WIDE[1] + line * len(sources)), draw)
 
 
 def _precision_recall(axes: Axes, precision: np.ndarray, recall: np.ndarray) -> None:

@@ -118,6 +118,29 @@ def load_detector(
     return detector_of(model, settings), settings
 
 
+def load_proposer(
+    run: str | os.PathLike, best: bool = False, proposals_test: int | None = None
+) -> tuple[Proposer, Settings]:
+    """The region proposals that a run has trained so far, and the settings of the run.
+
+    Raises:
+        InputError: there are none: the run is not one, not begun, damaged, or a Fast R-CNN.
+
+    Args:
+        best, proposals_test: as for `load_detector`.
+    """
+    run = Path(run)
+    settings = load_settings(run)
+    if settings.detector == "fast_rcnn":
+        raise InputError(
+            f"{run}: is a Fast R-CNN, which makes no proposals; name a run of rpn or faster_rcnn"
+        )
+    if proposals_test is not None:
+        settings = dataclasses.replace(settings, proposals_test=proposals_test)
+    model = load_best(run, settings) if best else load_checkpoint(run, settings)
+    return proposer_of(model, settings), settings
+
+
 def load_best(run: Path, settings: Settings) -> keras.Model:
     """Load `best.keras`.
 

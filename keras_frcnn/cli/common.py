@@ -1,0 +1,26 @@
+"""What several commands begin with: Keras as this package has it, and the data set asked for."""
+
+import sys
+
+import keras
+
+from keras_frcnn import data
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.voc_annotation import tidy_name
+
+# The process is ours, whatever the user's Keras is set up for.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+
+
+def load_dataset(spec, split, data_dir, class_names=None) -> Dataset:
+    """The data set of --data, --split and --data-dir; what is doubtful in it is said."""
+    dataset = data.load(spec, split or None, class_names, data_dir)
+    for line in dataset.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    return dataset
+
+
+def asked_classes(args) -> tuple[str, ...] | None:
+    """The names of --classes; None for those of the annotations."""
+    return tuple(map(tidy_name, args.classes.split(","))) if args.classes else None

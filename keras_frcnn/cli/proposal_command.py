@@ -1,0 +1,67 @@
+"""`keras-frcnn proposals`: those of selective search or of a trained network, kept and written."""
+
+from pathlib import Path
+
+from keras_frcnn.cli.common import asked_classes, load_dataset
+from keras_frcnn.cli.training_options import given
+from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.detection.region_network import network_proposals
+from keras_frcnn.errors import InputError
+from keras_frcnn.file_names import printable
+from keras_frcnn.proposals.find import proposals_of
+from keras_frcnn.proposals.recall import ranked_recall
+from keras_frcnn.proposals.saved import save_proposals
+from keras_frcnn.runs.directory import load_proposer
+from keras_frcnn.settings import Settings, option
+
+CACHE = "proposals.sqlite"  # of a run
+
+
+def proposals(args) -> None:
+    """Find the proposals of a data set; write and draw them where that is asked for."""
+    _check(args)
+    if args.run_dir:  # before the data set, which may take longer
+        proposer, _ = load_proposer(args.run_dir, args.best, args.count)
+    dataset = load_dataset(args.data, args.split, args.data_dir, asked_classes(args))
+    if args.run_dir:
+        found = network_proposals(proposer, dataset, Path(args.run_dir) / CACHE)
+    else:
+        searched = proposals_of(dataset, Settings(**given(args)), args.processes)
+        found = [boxes[: args.count] for boxes in searched.proposals]
+    if args.out:
+        save_proposals(args.out, dataset, found)
+    print(_summary(ImageSet(dataset, found)))
+    if args.out:
+        print(f"written to {printable(args.out)}")
+
+
+def _check(args) -> None:
+    """Refuse options that do not go together, and a file that could not be written in the end."""
+    if args.run_dir:
+        searching = [option(key) for key in given(args, ("search", "search_side"))]
+        searching += ["--processes"] if args.processes is not None else []
+        if searching:
+            raise InputError(
+                f"{searching[0]}: is of selective search, but the network of {args.run_dir} makes "
+                f"the proposals; leave out {searching[0]} or --from"
+            )
+    elif args.best or args.pictures:
+        name = "--best" if args.best else "--pictures"
+        raise InputError(f"{name}: is of a region proposal network; name its run with --from")
+    if args.out and Path(args.out).suffix != ".npz":
+        raise InputError(f"--out: proposals are written as .npz, not to {args.out}; rename it")
+
+
+def _summary(images: ImageSet) -> str:
+    """How many proposals there are and what they find."""
+    most = max(map(len, images.proposals), default=0)
+    found = ranked_recall(images, [max(most, 1)])
+    name, count = images.dataset.name, len(images.proposals)
+    lines = [f"{name}: {count} images, {found.mean_counts[0]:.0f} proposals an image"]
+    if len(found.overlaps):
+        half, more = found.at([0.5, 0.7])[0]
+        lines.append(
+            f"recall of {len(found.overlaps)} objects: {half:.3f} at IoU 0.5, {more:.3f} at 0.7; "
+            f"average recall {found.average()[0]:.3f}"
+        )
+    return "\n".join(lines)

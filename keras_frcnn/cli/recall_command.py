@@ -1,0 +1,102 @@
+"""`keras-frcnn recall`: how many objects the proposals of several sources find, side by side.
+
+OUT/recall.md    the table: a row for each source and number of proposals
+OUT/recall.csv   the same, to compute with
+OUT/recall.png   recall over the number of proposals, and over IoU
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from keras_frcnn.cli.common import asked_classes, load_dataset
+from keras_frcnn.cli.proposal_command import CACHE
+from keras_frcnn.cli.training_options import given
+from keras_frcnn.data.dataset import Dataset, ImageSet
+from keras_frcnn.detection.region_network import network_proposals
+from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.tables import Row, format_markdown, write_csv
+from keras_frcnn.file_names import printable
+from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.pictures.charts import draw_recall
+from keras_frcnn.proposals.find import proposals_of
+from keras_frcnn.proposals.recall import RankedRecall, ranked_recall
+from keras_frcnn.proposals.saved import load_proposals
+from keras_frcnn.runs.directory import load_proposer
+from keras_frcnn.settings import Settings
+
+COUNTS = (50, 100, 300, 1000, 2000)
+IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
+_CURVE = sorted({*np.geomspace(10, max(COUNTS), 40).round().astype(int).tolist(), *COUNTS})
+
+Find = Callable[[Dataset], list[np.ndarray]]
+
+
+def recall(args) -> None:
+    """Compare the sources of proposals: print a table, write and draw it."""
+    sources = _sources(args)
+    dataset = load_dataset(args.data, args.split, args.data_dir, asked_classes(args))
+    objects = sum(int((~record.is_difficult).sum()) for record in dataset.images)
+    if not objects:
+        raise InputError(f"{dataset.name}: has no object to find, so that there is no recall")
+    found = {
+        name: ranked_recall(ImageSet(dataset, find(dataset)), _CURVE)
+        for name, find in sources.items()
+    }
+    rows = [row for name, curve in found.items() for row in _rows(name, curve)]
+    out = Path(args.out)
+    make_folder(out)
+    title = "Recall of proposals"
+    about = f"{len(dataset.images)} images of {dataset.name}, {objects} objects"
+    table = format_markdown(rows)
+    write_csv(out / "recall.csv", rows)
+    with replacing(out / "recall.png") as partial:
+        draw_recall(f"{title}: {about}", found).save(partial)
+    with replacing(out / "recall.md") as partial:
+        picture = f"![{title}](recall.png)"
+        partial.write_text(f"# {title}\n\n{about}.\n\n{table}\n\n{picture}\n", "utf-8")
+    print(f"{about}\n{table}\ndrawn in {printable(str(out / 'recall.png'))}")
+
+
+def _sources(args) -> dict[str, Find]:
+    """Where proposals come from, by name; runs are loaded at once, so that errors come early."""
+    sources: dict[str, Find] = {}
+
+    def add(name: str, otherwise: str, find: Find):
+        name = name if name not in sources else otherwise
+        if name in sources:
+            raise InputError(f"{name}: is named twice; leave one out")
+        sources[name] = find
+
+    for run in args.run_dirs:
+        add(printable(run), printable(run), _network(run, args.best))
+    for file in args.proposals:
+        add(printable(Path(file).name), printable(file), lambda d, f=file: load_proposals(f, d))
+    for mode in args.search:
+        settings = Settings(search=mode, **given(args, ("search_side",)))
+        name = f"selective search ({mode})"
+        add(name, name, lambda d, s=settings: proposals_of(d, s, args.processes).proposals)
+    if not sources:
+        raise InputError(
+            "recall: name what to compare: --from RUN, --proposals FILE, --search fast"
+        )
+    return sources
+
+
+def _network(run: str, best: bool) -> Find:
+    proposer, _ = load_proposer(run, best, max(COUNTS))
+    return lambda dataset: network_proposals(proposer, dataset, Path(run) / CACHE)
+
+
+def _rows(name: str, found: RankedRecall) -> list[Row]:
+    """The rows of one source."""
+    average, at = found.average(), found.at(IOUS)
+    rows = []
+    for n in COUNTS:
+        i = found.counts.index(n)
+        mean = f"{found.mean_counts[i]:.1f}"
+        row: Row = {"source": name, "proposals at most": n, "on average": mean}
+        row |= {f"IoU {iou}": float(x) for iou, x in zip(IOUS, at[i], strict=True)}
+        rows.append(row | {"average recall": float(average[i])})
+    return rows

@@ -15,10 +15,13 @@ from keras_frcnn.pictures.charts import (
     PANEL,
     SHADE,
     SIZE,
+    WIDE,
     bar_chart,
     draw_precision_recall,
+    draw_recall,
     line_chart,
 )
+from keras_frcnn.proposals.recall import RankedRecall
 
 NAN = float("nan")
 
@@ -36,6 +39,18 @@ def axes_of(image):
     top = np.flatnonzero(dark[:, left]).min()
     right = np.flatnonzero(dark[bottom]).max()
     return np.asarray(image)[top:bottom, left + 1 : right]
+
+
+def axes_of_panels(image):
+    """The same for panels side by side on one bottom line."""
+    dark = np.asarray(image).astype(int).sum(axis=2) < 200
+    bottom = dark.sum(axis=1).argmax()
+    tall = np.flatnonzero(dark[:bottom].sum(axis=0) > bottom / 2)
+    lefts = tall[np.diff(tall, prepend=-9) > 1]
+    ends = [x + np.flatnonzero(~dark[bottom, x:]).min() for x in lefts]
+    top = max(np.flatnonzero(~dark[:bottom, x]).max() for x in lefts) + 1
+    pixels = np.asarray(image)
+    return [pixels[top:bottom, a + 1 : b] for a, b in zip(lefts, ends, strict=True)]
 
 
 def test_bars_are_as_long_as_their_values():
@@ -131,3 +146,39 @@ def test_the_users_settings_have_no_part_in_it_and_stay():
         before = dict(matplotlib.rcParams)
         np.testing.assert_array_equal(bar_chart("title", "mAP", {"one": 0.1}), expected)
         assert dict(matplotlib.rcParams) == before
+
+
+def ranked(overlaps, counts):
+    """What the first n proposals find: IoUs of the objects by n."""
+    overlaps = np.array(overlaps, np.float64)
+    return RankedRecall(tuple(counts), np.array(counts, np.float64), overlaps)
+
+
+def test_recall_is_drawn_over_number_and_iou():
+    counts = (10, 100, 300, 1000)
+    # Of four objects 1, 2, 3 and 4 are found with an IoU of 0.75.
+    found = ranked([[0.75 * (n > i) for n in range(1, 5)] for i in range(4)], counts)
+    image = draw_recall("title", {"a": found})
+    assert image.width == WIDE[0] and image.height > WIDE[1]
+    axes = axes_of_panels(image)
+    assert len(axes) == 3
+    for panel, expected in zip(axes, ([0.25, 0.5, 0.75, 1],) * 2, strict=False):
+        height, width = panel.shape[:2]
+        rows, columns = where(panel, COLORS[0])
+        for n, recall in zip(counts, expected, strict=True):
+            x = np.log(n / 10) / np.log(100) * (width - 1)
+            y = np.mean(rows[np.abs(columns - x) <= 2])
+            assert 1 - y / (height - 1) == pytest.approx(recall, abs=0.03)
+    rows, columns = where(axes[2], COLORS[0])  # 3 of 4 up to 0.75, then none
+    height, width = axes[2].shape[:2]
+    left = rows[columns < 0.4 * width]
+    assert 1 - left.mean() / height == pytest.approx(0.75, abs=0.02)
+    assert (rows[columns > 0.6 * width] > 0.98 * height).all()
+
+
+def test_many_sources_with_any_names():
+    found = ranked([[0.6, 0.8]], (10, 300))
+    names = [f"$source$ {i} " + "x" * (i * i) for i in range(15)]
+    image = draw_recall("title", dict.fromkeys(names, found))
+    assert image.width == WIDE[0]
+    assert draw_recall("title", {"none": ranked(np.zeros((0, 2)), (10, 300))}).width == WIDE[0]

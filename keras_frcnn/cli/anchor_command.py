@@ -1,17 +1,16 @@
 """`keras-frcnn anchors`: what anchors have to learn from in a data set, beside suggested ones."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from keras_frcnn import data
 from keras_frcnn.batches.anchor_check import describe, format_scales
 from keras_frcnn.batches.anchor_scales import best_overlaps, suggest_scales
 from keras_frcnn.batches.anchor_statistics import AnchorStatistics, anchor_statistics
 from keras_frcnn.batches.scaled_objects import ScaledObjects, scaled_objects
 from keras_frcnn.boxes import pairwise_iou
+from keras_frcnn.cli.common import load_dataset
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import read_image
@@ -33,9 +32,7 @@ def anchors(args) -> None:
     settings = Settings(**given(args))
     stride = TRUNKS[settings.trunk].stride
     split = args.split or training_split(args.data, args.data_dir)
-    dataset = data.load(args.data, split, data_dir=args.data_dir)
-    for line in dataset.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+    dataset = load_dataset(args.data, split, args.data_dir)
 
     objects = scaled_objects(dataset, settings.min_side, settings.max_side)
     ratios, scales = settings.anchor_ratios, [settings.anchor_scales]

@@ -188,6 +188,8 @@ def ablate(args) -> None:
     args.split = args.split or recipe.settings.split or None
     resolved = resolve(args)
     settings = resolved.settings
+    if settings.detector != "fast_rcnn":
+        raise InputError(f"--recipe {args.recipe}: the experiments vary a fast_rcnn")
     dataset = load_dataset(settings.data, settings.split, args.data_dir)
     settings = completed(settings, dataset)
     test_set = load_dataset(test_data, test_split, args.data_dir, settings.class_names)

@@ -105,6 +105,8 @@ def load_detector(
     """
     run = Path(run)
     settings = load_settings(run)
+    if proposals_test is not None and settings.detector == "fast_rcnn":
+        raise InputError(f"proposals_test: {run} is a fast_rcnn, whose proposals are all taken")
     asked = {"max_detections": max_detections, "proposals_test": proposals_test}
     settings = dataclasses.replace(
         settings, **{name: value for name, value in asked.items() if value is not None}

@@ -123,6 +123,17 @@ def test_a_network_of_proposals_alone_detects_nothing(voc_folder, cache, tmp_pat
     assert "proposals --from takes its proposals" in error_of(["evaluate", run, *data], capsys)
 
 
+def test_detectors_of_given_proposals_have_no_number_of_their_own(four, voc_folder, capsys):
+    data = ["--data", voc_folder, "--split", "test", "--proposals-test", "20"]
+    assert "proposals_test: " in error_of(["evaluate", four / "2-fast-rcnn", *data], capsys)
+
+
+def test_experiments_vary_fast_rcnn(tmp_path, capsys):
+    recipe = "squeezenet-voc07-subset-faster"
+    command = ["ablate", "scales", "--recipe", recipe, "--out", tmp_path]
+    assert f"--recipe {recipe}: the experiments" in error_of(command, capsys)
+
+
 def test_four_steps_go_on_and_are_not_repeated(four, voc_folder, capsys):
     arguments = ["train", *train_arguments(voc_folder, four), *FOUR_STEPS.split()]
     assert "already holds a run" in error_of(arguments, capsys)

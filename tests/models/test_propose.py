@@ -170,7 +170,7 @@ def test_numbers_that_are_none_leave_their_row_out(value, where):
     size = (224, 262)
     scores, deltas = random_map(size, 7)
     scores[6, 7, :, 1] += 20  # the best of all, were they any
-    target = deltas[6, 7, 2:5, 1:3] if where == "deltas" else scores[6, 7, 2:5, where == "object"]
+    target = deltas[6, 7, 2:5, 3] if where == "deltas" else scores[6, 7, 2:5, where == "object"]
     target[...] = value
     layer = Propose(**NINE, pre_nms=600, post_nms=100)
     assert check(layer, scores, deltas, size, (0.5, 0.5)) > 20
@@ -187,6 +187,15 @@ def test_deltas_beyond_all_measure(value, axis):
     assert check(layer, scores, deltas, size, (0.7, 0.7)) > 20
     proposals, _ = call(layer, scores, deltas, size)
     assert proposals.min() >= -1 and proposals.max() <= 427
+
+
+def test_a_side_grows_at_most_62_5_times():
+    scores, deltas = only((1600, 1600), [(50, 50, 0)], 1)
+    deltas[50, 50, 0, 2:] = 4, 5  # 54.6 times, and more than there is
+    layer = Propose((1,), (1,), post_nms=1)
+    (box,), _ = call(layer, scores, deltas, (1600, 1600))
+    half = np.array([8 * np.exp(4), 500])
+    np.testing.assert_allclose(box, np.concatenate([808 - half, 808 + half]), atol=1e-3)
 
 
 @pytest.mark.parametrize("rows, columns", [(0, 5), (5, 0), (0, 0)])
@@ -215,6 +224,7 @@ def test_a_batch_gives_what_each_image_gives_alone(n):
     sizes = np.array([[224 - 5 * i, 262 - 7 * i] for i in range(n)], np.int32)
     together = traced(*map(np.stack, zip(*maps, strict=True)), sizes, scales)
     for i, (scores, deltas) in enumerate(maps):
+        check(layer, scores, deltas, sizes[i], scales[i])
         alone = call(layer, scores, deltas, sizes[i], scales[i])
         np.testing.assert_array_equal(together[0][i], alone[0])
         # The last bit of a sigmoid depends on its place in the vector.

@@ -6,7 +6,6 @@ long as its longest.
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_frcnn.batches.anchor_pipeline import anchor_dataset
 from keras_frcnn.models.anchors import anchor_boxes
@@ -33,20 +32,22 @@ def dense_map(rows, columns, seed, is_blank):
     return [np.broadcast_to(x, (rows, columns, *x.shape[2:])) for x in (scores, deltas)]
 
 
-def embedded(x, rows, columns):
+def embedded(x, rows, columns, value):
     padding = [(0, rows - x.shape[0]), (0, columns - x.shape[1]), (0, 0), (0, 0)]
-    return np.pad(x, padding, constant_values=HUGE)
+    return np.pad(x, padding, constant_values=value)
 
 
 @pytest.mark.parametrize("is_blank", [False, True])
+@pytest.mark.parametrize("moved", [HUGE, 0])  # 0: anchors stay where they reach into the image
 @pytest.mark.parametrize("pre, post", [(None, 100), (700, 100), (700, 700)])
-def test_proposals_of_a_batch_are_those_of_each_image_alone(is_blank, pre, post):
+def test_proposals_of_a_batch_are_those_of_each_image_alone(is_blank, moved, pre, post):
     layer = Propose((8, 16, 32), (0.5, 1, 2), pre_nms=pre, post_nms=post)
     maps = [dense_map(h // 16, w // 16, seed, is_blank) for seed, (h, w) in enumerate(SIZES)]
     assert [m[0].shape[:2] for m in maps] == [(14, 20), (17, 16)]
-    batch = [np.stack([embedded(m[k], 18, 21) for m in maps]) for k in (0, 1)]
-    batch[0][..., 0][batch[0][..., 0] == HUGE] = 0  # beyond the border: certainly an object
-    together = layer(*batch, np.array(SIZES), SCALES)
+    scores = np.stack([embedded(m[0], 18, 21, HUGE) for m in maps])
+    scores[..., 0][scores[..., 0] == HUGE] = 0  # beyond the border: certainly an object
+    deltas = np.stack([embedded(m[1], 18, 21, moved) for m in maps])
+    together = layer(scores, deltas, np.array(SIZES), SCALES)
     for i, (scores, deltas) in enumerate(maps):
         alone = layer(scores[None], deltas[None], np.array(SIZES[i : i + 1]), SCALES[i : i + 1])
         np.testing.assert_array_equal(together[0][i], alone[0][0])

@@ -81,6 +81,25 @@ def box_loss(normalised, labels, v, lam):
     return loss, gradient
 
 
+def rpn_box_loss(deltas, labels, targets, weight=1.0, steepness=3.0):
+    """weight / (number sampled) * sum over positives of h_s(d - t), and its gradient by d.
+
+    h_s(x) = s^2 x^2 / 2 where |x| < 1 / s^2, else |x| - 1 / (2 s^2): the smooth L1 of the authors'
+    Faster R-CNN.
+
+    Args:
+        deltas, targets: d and t, [N, S, 4].
+        labels: [N, S], 1 of an object, 0 of background, -1 of padding.
+    """
+    square = steepness**2
+    error = np.asarray(deltas, np.float64) - targets
+    is_small = np.abs(error) < 1 / square
+    losses = np.where(is_small, square * error**2 / 2, np.abs(error) - 0.5 / square)
+    slopes = np.where(is_small, square * error, np.sign(error))
+    factor = weight / np.sum(labels >= 0) * (labels == 1)[..., None]
+    return np.sum(factor * losses), factor * slopes
+
+
 def rate_at(step, base, drops, factor=0.1, warmup=0):
     """The rate of mini-batch `step` (from 0): up in equal stairs, then down by `factor`."""
     rate = base

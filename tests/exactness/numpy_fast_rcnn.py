@@ -18,18 +18,29 @@ LAYERS = (*STRIDES, "fc6", "fc7", "cls_score", "bbox_deltas")
 
 def forward(weights, images, rois):
     """Class scores [N, R, K + 1], normalised offsets [N, R, K, 4] and what `backward` needs."""
-    saved = {"rois": rois}
+    saved = {}
+    features = trunk_forward(weights, images, saved)
+    return *head_forward(weights, features, rois, saved), saved
+
+
+def trunk_forward(weights, images, saved):
+    """The feature map [N, H', W', C]; adds to `saved` what `trunk_backward` needs."""
     x = images.astype(np.float64) / PIXEL_STD
     for name, stride in STRIDES.items():
         saved[name] = x
-        x = _convolve(x, *weights[name], stride)
+        x = convolve(x, *weights[name], stride)
         saved[name, "before"] = x
         x = np.maximum(x, 0)
-    saved["features"] = x
+    return x
+
+
+def head_forward(weights, features, rois, saved):
+    """Scores and offsets; adds to `saved` what `head_backward` needs."""
+    saved |= {"features": features, "rois": rois}
     n, r = rois.shape[:2]
     index = np.repeat(np.arange(n), r)[:, None]
     flat = np.concatenate([index, rois.reshape(-1, 4)], axis=1).astype(np.float32)
-    x, saved["argmax"] = roi_pool_reference(x, flat, POOL, POOL, 1 / TRUNK_STRIDE)
+    x, saved["argmax"] = roi_pool_reference(features, flat, POOL, POOL, 1 / TRUNK_STRIDE)
     x = x.reshape(n * r, -1)
     for name in ("fc6", "fc7"):
         saved[name] = x
@@ -38,11 +49,17 @@ def forward(weights, images, rois):
         x = np.maximum(x, 0)
     saved["heads"] = x
     scores, offsets = (x @ weights[k][0] + weights[k][1] for k in ("cls_score", "bbox_deltas"))
-    return scores.reshape(n, r, -1), offsets.reshape(n, r, -1, 4), saved
+    return scores.reshape(n, r, -1), offsets.reshape(n, r, -1, 4)
 
 
 def backward(weights, saved, scores_gradient, offsets_gradient):
     """Gradients of all weights from those of the two outputs."""
+    gradients, d = head_backward(weights, saved, scores_gradient, offsets_gradient)
+    return gradients | trunk_backward(weights, saved, d)
+
+
+def head_backward(weights, saved, scores_gradient, offsets_gradient):
+    """Gradients of the weights behind RoI pooling, and that of the features."""
     gradients = {}
     x = saved["heads"]
     d_scores = scores_gradient.reshape(len(x), -1)
@@ -54,10 +71,15 @@ def backward(weights, saved, scores_gradient, offsets_gradient):
         d = d * (saved[name, "before"] > 0)
         gradients[name] = saved[name].T @ d, d.sum(axis=0)
         d = d @ weights[name][0].T
-    d = _unpool(d.reshape(saved["argmax"].shape), saved)
+    return gradients, _unpool(d.reshape(saved["argmax"].shape), saved)
+
+
+def trunk_backward(weights, saved, d):
+    """Gradients of the trunk's weights from that of the features."""
+    gradients = {}
     for name in reversed(STRIDES):
         d = d * (saved[name, "before"] > 0)
-        d, *gradients[name] = _convolve_backward(d, saved[name], weights[name][0], STRIDES[name])
+        d, *gradients[name] = convolve_backward(d, saved[name], weights[name][0], STRIDES[name])
     return gradients
 
 
@@ -75,7 +97,8 @@ def loss_and_gradients(weights, images, rois, labels, targets, mean, std, lam):
     return classification + regression, backward(weights, saved, d_scores, d_offsets)
 
 
-def _convolve(x, kernel, bias, stride):
+def convolve(x, kernel, bias, stride):
+    """A 3 x 3 convolution of x [N, H, W, C]."""
     padded, (height, width) = _pad(x, stride)
     out = np.zeros((len(x), height, width, kernel.shape[3])) + bias
     for i, j in np.ndindex(3, 3):
@@ -85,7 +108,8 @@ def _convolve(x, kernel, bias, stride):
     return out
 
 
-def _convolve_backward(d, x, kernel, stride):
+def convolve_backward(d, x, kernel, stride):
+    """The gradients of x, kernel and bias from that of the output."""
     padded, (height, width) = _pad(x, stride)
     d_padded, d_kernel = np.zeros(padded.shape), np.zeros(kernel.shape)
     for i, j in np.ndindex(3, 3):

@@ -16,10 +16,9 @@ NINE = np.array(
     ],
     np.float32,
 )
-STRIDE = 16
 
 
-def propose(scores, deltas, size, scale, pre, post, base=NINE, nms_iou=0.7, min_size=16):
+def propose(scores, deltas, size, scale, pre, post, base=NINE, stride=16, nms_iou=0.7, min_size=16):
     """The proposals of one image and the difference of their logits, best first.
 
     Args:
@@ -29,9 +28,10 @@ def propose(scores, deltas, size, scale, pre, post, base=NINE, nms_iou=0.7, min_
         scale: (x, y), of these pixels in one of the original image.
         pre, post: numbers before and after the suppression; `pre` None: no limit.
     """
-    boxes = clipped_boxes(deltas, size, base)
+    boxes = clipped_boxes(deltas, size, base, stride)
     logits = (scores[..., 1] - scores[..., 0]).reshape(-1)
-    usable = is_usable(scores, deltas, boxes, size, np.float32(min_size) * np.float32(scale))
+    least = np.float32(min_size) * np.float32(scale)
+    usable = is_usable(scores, deltas, boxes, size, least, stride)
     boxes = boxes.reshape(-1, 4)
     # Stable: of equal scores the one with the lower index first.
     order = [i for i in np.argsort(-logits, kind="stable") if usable[i]][:pre]
@@ -40,12 +40,12 @@ def propose(scores, deltas, size, scale, pre, post, base=NINE, nms_iou=0.7, min_
     return boxes[kept], logits[kept]
 
 
-def clipped_boxes(deltas, size, base=NINE):
+def clipped_boxes(deltas, size, base, stride):
     """The moved anchors [H', W', A, 4], cut at the image."""
     rows, columns = deltas.shape[:2]
     shift = np.zeros((rows, columns, 1, 4), np.float32)
-    shift[..., 0::2] = STRIDE * np.arange(columns, dtype=np.float32)[None, :, None, None]
-    shift[..., 1::2] = STRIDE * np.arange(rows, dtype=np.float32)[:, None, None, None]
+    shift[..., 0::2] = stride * np.arange(columns, dtype=np.float32)[None, :, None, None]
+    shift[..., 1::2] = stride * np.arange(rows, dtype=np.float32)[:, None, None, None]
     corner, side = base[:, :2] + shift[..., :2], base[:, 2:] - base[:, :2]
     half = np.float32(0.5) * side
     largest = np.float32(np.log(1000 / 16))
@@ -57,10 +57,10 @@ def clipped_boxes(deltas, size, base=NINE):
     return np.minimum(np.maximum(moved, np.float32(0)), limit)
 
 
-def is_usable(scores, deltas, boxes, size, least):
+def is_usable(scores, deltas, boxes, size, least, stride):
     """Which anchors [H' W' A] may become proposals; `least` is the shortest (width, height)."""
     is_own = np.zeros(scores.shape[:3], bool)
-    is_own[: max(size[0] // STRIDE, 1), : max(size[1] // STRIDE, 1)] = True
+    is_own[: max(size[0] // stride, 1), : max(size[1] // stride, 1)] = True
     side = boxes[..., 2:] - boxes[..., :2]
     with np.errstate(invalid="ignore"):
         is_large = ((side >= least) & (side > 0)).all(axis=-1)

@@ -6,7 +6,6 @@ ten steps of `fit` with ten of a NumPy network.
 
 import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
@@ -35,16 +34,6 @@ def weights_of(model):
 def numpy_loss(weights, data):
     mean, std = (a.astype(np.float64) for a in (MEAN, STD))
     return numpy_fast_rcnn.loss_and_gradients(weights, *data, mean, std, LAMBDA)
-
-
-@pytest.fixture
-def float64():
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
 
 
 def test_gradient_equals_finite_differences(float64):

@@ -1,54 +1,95 @@
-"""The network of a detector as one function of the graph, with constant convolutions."""
+"""The networks of a detector as functions of the graph, with constant convolutions.
+
+The weights are constants of the graph, except for the matrices of Dense layers. oneDNN rearranges
+the constant kernels of convolutions once, for the processor it runs on, and variable ones in every
+call. Matrices are too large for that: TensorFlow copies constants many times, and a VGG16 of
+nothing but constants took 13 GB to save and 7 GB to load.
+
+RoI pooling is the op of the context in which a network is traced (`custom_ops.portable_ops`).
+"""
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.proposing import ProposingDetector
+
+IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
+ROIS = tf.TensorSpec([None, None, 4], tf.float32, "rois")
+
+SETTINGS = (
+    "pixel_means",
+    "min_side",
+    "max_side",
+    "score_threshold",
+    "nms_iou",
+    "max_detections",
+    "class_names",
+)
 
 
-class TracedDetector(Detector):
-    """Detects what `detector` does by a network that is traced once, here, for all signatures.
-
-    RoI pooling is the op of the present context (`custom_ops.portable_ops`). The weights are
-    constants of the graph, except for the matrices of Dense layers, `variables`. oneDNN rearranges
-    the constant kernels of convolutions once, for the processor it runs on, and variable ones in
-    every call. Matrices are too large for that: TensorFlow copies constants many times, and a VGG16
-    of nothing but constants took 13 GB to save and 7 GB to load.
+def traced(detector: Detector, model: keras.Model) -> "TracedDetector | TracedProposingDetector":
+    """Detects what `detector` does by networks that are traced once, here, for all signatures.
 
     Args:
         detector: whose settings these are.
         model: the model to trace, the detector's own or a conversion of it.
     """
+    kind = TracedDetector if detector.needs_proposals else TracedProposingDetector
+    return kind(detector, model)
+
+
+class TracedDetector(Detector):
+    """A `Detector` for `traced`; `variables` are the weights that are no constants."""
 
     def __init__(self, detector: Detector, model: keras.Model):
-        super().__init__(
+        super().__init__(model, **_settings(detector))
+        self.variables = _matrices(model)
+        self._network = _traced(
             model,
-            detector.pixel_means,
-            detector.min_side,
-            detector.max_side,
-            detector.score_threshold,
-            detector.nms_iou,
-            detector.max_detections,
-            detector.class_names,
+            lambda images, rois: model({"images": images, "rois": rois}, training=False),
+            [IMAGES, ROIS],
         )
-        # The TensorFlow variables alone: a Keras model's own traces would be saved with it.
-        self.variables = [w.value for w in model.weights if len(w.shape) == 2]
-        values = [(w, w.numpy()) for w in model.weights if len(w.shape) != 2]
-
-        def network(images, rois):
-            constants = [(weight, tf.constant(value)) for weight, value in values]
-            with keras.StatelessScope(state_mapping=constants):
-                return model({"images": images, "rois": rois}, training=False)
-
-        self._network = tf.function(
-            network,
-            input_signature=[
-                tf.TensorSpec([None, None, None, 3], tf.float32, "images"),
-                tf.TensorSpec([None, None, 4], tf.float32, "rois"),
-            ],
-            autograph=False,
-        ).get_concrete_function()
 
     def network(self, images, rois):
         """See `Detector.network`."""
         return self._network(images, rois)
+
+
+class TracedProposingDetector(ProposingDetector):
+    """A `ProposingDetector` for `traced`; `variables` are the weights that are no constants."""
+
+    def __init__(self, detector: ProposingDetector, model: keras.Model):
+        super().__init__(model, **_settings(detector), options=detector.options)
+        maps, head = self.proposer.maps, self.head
+        features = tf.TensorSpec(head.inputs[0].shape, head.inputs[0].dtype, "features")
+        self.variables = _matrices(maps) + _matrices(head)
+        self.proposer.network_maps = _traced(
+            maps, lambda images: maps(images, training=False), [IMAGES]
+        )
+        self.network_head = _traced(
+            head, lambda features, rois: head([features, rois], training=False), [features, ROIS]
+        )
+
+
+def _settings(detector):
+    return {name: getattr(detector, name) for name in SETTINGS}
+
+
+def _matrices(model):
+    """The TensorFlow variables alone: a Keras model's own traces would be saved with it."""
+    return [w.value for w in model.weights if len(w.shape) == 2]
+
+
+def _traced(model: keras.Model, call: Callable, signature: list[tf.TensorSpec]):
+    """The concrete function of `call`, in which the weights of `model` are as this module says."""
+    values = [(w, w.numpy()) for w in model.weights if len(w.shape) != 2]
+
+    def network(*inputs):
+        constants = [(weight, tf.constant(value)) for weight, value in values]
+        with keras.StatelessScope(state_mapping=constants):
+            return call(*inputs)
+
+    return tf.function(network, input_signature=signature, autograph=False).get_concrete_function()

@@ -6,10 +6,13 @@ A request is refused with an InvalidArgument that names the element when
 - a tensor has another rank than the signature says, or `images` have no pixels,
 - more proposals would run at once than allowed, since memory grows with their number: those of an
   image of `image_bytes`, and those of all `images`,
+- the model makes its own proposals and `images` have more pixels than allowed,
 - an element of `image_bytes` is neither JPEG nor PNG, is damaged or truncated, or would decode to
   more pixels than allowed, which its header tells before any pixel is decoded,
 - a proposal is not finite, inverted (x2 < x1 or y2 < y1) or beyond 2^24 pixels, from where on
   float32 does not tell neighbouring pixels apart. Rows of four -1 are padding and legal.
+
+Where a model makes its own proposals there are none in the request, and nothing is said of them.
 
 Shape letters: N images, R proposals an image.
 """
@@ -23,24 +26,28 @@ MAX_PIXELS = 50_000_000  # decoded 150 MB, and 600 MB on the way to the network'
 MAX_PROPOSALS = 20_000  # at once; VGG16 takes about 230 KB for each
 MAX_COORDINATE = float(1 << 24)
 
+TOO_LARGE = "{} x {} pixels, more than the {} that this model takes"
+
 PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 def check_encoded(
-    image_bytes: tf.Tensor, proposals: tf.Tensor, max_proposals: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+    image_bytes: tf.Tensor, *proposals: tf.Tensor, max_proposals: int | None
+) -> list[tf.Tensor]:
     """The arguments, once they are known to be [N] and [N, R, 4] and all proposals are legal.
 
     Args:
-        image_bytes, proposals: of the request.
+        image_bytes, proposals: of the request; no proposals where the model makes its own.
         max_proposals: R at most.
     """
     image_bytes = tf.ensure_shape(image_bytes, [None])
-    proposals = tf.ensure_shape(proposals, [None, None, 4])
+    if not proposals:
+        return [_not_empty(image_bytes, "image_bytes", tf.size(image_bytes))]
+    proposals = tf.ensure_shape(proposals[0], [None, None, 4])
     together = tf.shape(proposals, tf.int64)[1]  # one image runs after the other
     count = tf.size(image_bytes)
     limit = together, max_proposals
-    return tuple(_checked([image_bytes, proposals], "image_bytes", count, limit))
+    return _checked([image_bytes, proposals], "image_bytes", count, limit)
 
 
 def check_pixels(
@@ -53,12 +60,24 @@ def check_pixels(
     count, height, width = tf.unstack(tf.shape(images)[:3])
     limit = together, max_proposals
     images, proposals = _checked([images, proposals], "images", count, limit)
-
-    def message():
-        return tf.strings.format("images have no pixels: they are {} x {}", (width, height))
-
-    with tf.control_dependencies([_require((height > 0) & (width > 0), message)]):
+    with tf.control_dependencies([_require_pixels(height, width)]):
         return tf.identity(images), proposals
+
+
+def check_pixels_alone(images: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """As `check_pixels` without proposals; `max_pixels` is H W at most."""
+    images = tf.ensure_shape(images, [None, None, None, 3])
+    count, height, width = tf.unstack(tf.shape(images)[:3])
+    images = _not_empty(images, "images", count)
+
+    def large():
+        size = width, height, max_pixels
+        return tf.strings.format("images have " + TOO_LARGE, size)
+
+    area = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    checks = [_require_pixels(height, width), _require(area <= max_pixels, large)]
+    with tf.control_dependencies(checks):
+        return tf.identity(images)
 
 
 def is_padding(proposals: tf.Tensor) -> tf.Tensor:
@@ -83,9 +102,7 @@ def decode(encoded: tf.Tensor, index: tf.Tensor, max_pixels: int) -> tf.Tensor:
     known = _require(is_jpeg | is_png, complain("is neither a JPEG nor a PNG file"))
     with tf.control_dependencies([known]):
         size = tf.cond(is_jpeg, lambda: _jpeg_size(encoded), lambda: _png_size(encoded))
-    large = complain(
-        "has {} x {} pixels, more than the {} that this model takes", size[1], size[0], max_pixels
-    )
+    large = complain("has " + TOO_LARGE, size[1], size[0], max_pixels)
     checks = [
         _require(tf.reduce_all(size > 0), complain("has a damaged header")),
         _require(tf.reduce_prod(tf.maximum(size, 0)) <= max_pixels, large),
@@ -107,7 +124,7 @@ def _checked(tensors, name, count, limit):
     rows = tf.shape(proposals)[0]
     format = tf.strings.format
     size_checks = [
-        _require(count > 0, lambda: tf.constant(f"empty batch: {name} holds no image")),
+        _require_images(count, name),
         _require(
             rows == count,
             lambda: format(name + " holds {} images, proposals are of {}", (count, rows)),
@@ -133,6 +150,23 @@ def _checked(tensors, name, count, limit):
     ]
     with tf.control_dependencies(checks):
         return [tf.identity(tensor) for tensor in (*rest, proposals)]
+
+
+def _not_empty(images, name, count):
+    """`images`, once they are known to be some."""
+    with tf.control_dependencies([_require_images(count, name)]):
+        return tf.identity(images)
+
+
+def _require_images(count, name):
+    return _require(count > 0, lambda: tf.constant(f"empty batch: {name} holds no image"))
+
+
+def _require_pixels(height, width):
+    def message():
+        return tf.strings.format("images have no pixels: they are {} x {}", (width, height))
+
+    return _require((height > 0) & (width > 0), message)
 
 
 def _require_rows(good, proposals, complaint):

@@ -24,6 +24,8 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
         config = layer.get_config()
         if not isinstance(layer, keras.layers.Layer):  # an operation, in the type of its inputs
             return type(layer).from_config(config)
+        if not layer.autocast:  # boxes, labels and what is read by them: in the types they come in
+            return type(layer).from_config(config)
         config["dtype"] = precision
         if layer.name in FLOAT32 or isinstance(layer, LocalResponseNorm):
             config["dtype"] = "float32"

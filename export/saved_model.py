@@ -2,11 +2,12 @@
 
 `models/detector/<version>/` holds the graph with its three signatures
 (`keras_frcnn.export.signatures`), and in `assets.extra/`, which loaders leave alone, `model.json`
-(class names, settings, versions, fingerprint of the weights) and the warm-up requests of TensorFlow
-Serving.
+(class names, the detector's kind and settings, versions, fingerprint of the weights) and the
+warm-up requests of TensorFlow Serving.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -25,7 +26,7 @@ from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
-from keras_frcnn.export.frozen import TracedDetector
+from keras_frcnn.export.frozen import traced
 from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures
@@ -38,8 +39,8 @@ OP_NAMESPACE = "KerasFrcnn"  # of the ops in custom_ops
 # TensorFlow's own ops that need the Python process that made them.
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
-
 DETECTOR_SETTINGS = (
+    "kind",
     "pixel_means",
     "min_side",
     "max_side",
@@ -59,7 +60,7 @@ def export_saved_model(
     precision: str = "float32",
     svd: Mapping | None = None,
     max_pixels: int = MAX_PIXELS,
-    max_proposals: int = MAX_PROPOSALS,
+    max_proposals: int | None = None,
     settings: Mapping | None = None,
 ) -> Path:
     """Write `to/<version>/`, whole or not at all.
@@ -74,8 +75,10 @@ def export_saved_model(
             `custom_ops`, which the server must have loaded.
         precision: "float32", or "bfloat16" for processors that multiply it.
         svd: arguments of `svd.compress`, such as `{"ranks": {"fc6": 1024, "fc7": 256}}`.
-        max_pixels: the largest image, height times width, that `image_bytes` may hold.
-        max_proposals: how many may run at once: of an image of `image_bytes`, of all `images`.
+        max_pixels: the largest image, height times width, that `image_bytes` may hold; where the
+            detector makes its own proposals, that `images` may hold as well.
+        max_proposals: how many may run at once: of an image of `image_bytes`, of all `images`;
+            20,000 by default. Not for a detector that makes its own.
         settings: of the run, to be noted in `model.json`.
 
     Returns:
@@ -89,25 +92,27 @@ def export_saved_model(
     class_names = detector.class_names if class_names is None else class_names
     _check(class_names, detector, version, overwrite, ops, precision, max_pixels, max_proposals)
     check_version(to, version, overwrite)
+    if detector.needs_proposals and max_proposals is None:
+        max_proposals = MAX_PROPOSALS
     model = detector.model if svd is None else compress(detector.model, **svd)
     model = with_precision(model, precision)
     with contextlib.ExitStack() as context:
         if ops == "portable":
             context.enter_context(portable_ops())
-        traced = TracedDetector(detector, model)
+        served = traced(detector, model)
         functions = {
             name: function.get_concrete_function()
-            for name, function in signatures(traced, max_pixels, max_proposals).items()
+            for name, function in signatures(served, max_pixels, max_proposals).items()
         }
     module = tf.Module()
-    module.variables_of_network = traced.variables
+    module.variables_of_network = served.variables
     options = tf.saved_model.SaveOptions(
         namespace_whitelist=[OP_NAMESPACE],
         experimental_custom_gradients=False,  # a server does not train
     )
     content = {
         "class_names": list(class_names),
-        "detector": {name: getattr(detector, name) for name in DETECTOR_SETTINGS},
+        "detector": _described(detector),
         "export": {
             "ops": ops,
             "precision": precision,
@@ -173,7 +178,7 @@ def _check(class_names, detector, version, overwrite, ops, precision, max_pixels
             "detector: a SavedModel has one scale, a MultiScaleDetector has several; export a "
             "Detector of its model"
         )
-    classes = detector.model.output["bbox_pred"].shape[2]
+    classes = detector.model.get_layer("bbox_pred").output.shape[2]
     if len(class_names) != classes:
         raise InputError(f"class_names: {len(class_names)} names for a model of {classes} classes")
     if version is not None and version < 1:
@@ -186,9 +191,22 @@ def _check(class_names, detector, version, overwrite, ops, precision, max_pixels
         raise InputError("ops: the custom op cannot be built here; export with portable ops")
     if precision not in ("float32", "bfloat16"):
         raise InputError(f"precision: {precision!r} is not float32 or bfloat16")
+    if max_proposals is not None and not detector.needs_proposals:
+        raise InputError(
+            "max_proposals: is for detectors that are given proposals; this one makes its own, "
+            "leave it out"
+        )
     for name, value in (("max_pixels", max_pixels), ("max_proposals", max_proposals)):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(f"{name}: must be positive, not {value}")
+
+
+def _described(detector):
+    """The detector's settings for `model.json`, and how it makes proposals if it does."""
+    about = {name: getattr(detector, name) for name in DETECTOR_SETTINGS}
+    if not detector.needs_proposals:
+        about["options"] = dataclasses.asdict(detector.options)
+    return about
 
 
 def _ranks(original, model):

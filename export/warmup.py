@@ -26,12 +26,14 @@ def requests(detector: Detector) -> list[predict_pb2.PredictRequest]:
     height, width = scaled_size((3, 4), detector.min_side, detector.max_side).numpy()
     y, x = np.mgrid[0:height, 0:width]
     image = np.stack([255 * y // height, 255 * x // width, 127 + 0 * x], axis=-1).astype(np.uint8)
-    corners = np.random.default_rng(0).uniform(0, 1, (PROPOSALS, 2, 2)) * [width, height]
-    proposals = np.sort(corners, axis=1).reshape(1, PROPOSALS, 4).astype(np.float32)
     encoded = tf.io.encode_jpeg(image).numpy()
+    given = {}
+    if detector.needs_proposals:
+        corners = np.random.default_rng(0).uniform(0, 1, (PROPOSALS, 2, 2)) * [width, height]
+        given["proposals"] = np.sort(corners, axis=1).reshape(1, PROPOSALS, 4).astype(np.float32)
     return [
-        _request("serving_default", image_bytes=[encoded], proposals=proposals),
-        _request("detect_pixels", images=image[None], proposals=proposals),
+        _request("serving_default", image_bytes=[encoded], **given),
+        _request("detect_pixels", images=image[None], **given),
     ]
 
 

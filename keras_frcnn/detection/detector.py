@@ -33,6 +33,7 @@ class Detector:
             R-CNN.
     """
 
+    kind = "fast_rcnn"
     needs_proposals = True
 
     def __init__(

@@ -30,6 +30,7 @@ class ProposingDetector(Detector):
         InputError: as `Detector`.
     """
 
+    kind = "faster_rcnn"
     needs_proposals = False
 
     def __init__(

@@ -26,7 +26,7 @@ class ConvReLU2D(keras.layers.Conv2D):
 
     def call(self, inputs):
         """Map [N, H, W, C] to [N, H, W, F]."""
-        return _conv_relu(
+        return _conv_relu(self.name)(
             inputs, tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
         )
 
@@ -61,26 +61,31 @@ class ChannelwiseConv2D(keras.layers.Conv2D):
         )
 
 
-@tf.custom_gradient
-def _conv_relu(x, kernel, bias):
-    # The three ops stay next to each other in the graph, where TensorFlow makes them one.
-    y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+def _conv_relu(name: str):
+    """The convolution, bias and ReLU of a layer of that name, with their gradient."""
 
-    def gradient(grad_y):
-        # A name for the profiler: Keras's names of layers do not reach here.
-        with tf.name_scope("conv_relu_gradient"):
-            grad = tf.raw_ops.ReluGrad(gradients=grad_y, features=y)
-            grad_x = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(x),
-                filter=kernel,
-                out_backprop=grad,
-                strides=[1, 1, 1, 1],
-                padding="SAME",
-            )
-            grad_kernel = kernel_gradient(x, grad, kernel.shape)
-            return grad_x, grad_kernel, tf.raw_ops.BiasAddGrad(out_backprop=grad)
+    @tf.custom_gradient
+    def conv_relu(x, kernel, bias):
+        # The three ops stay next to each other in the graph, where TensorFlow makes them one.
+        y = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
 
-    return y, gradient
+        def gradient(grad_y):
+            # A name for the profiler: Keras's names of layers do not reach here.
+            with tf.name_scope(f"conv_relu_gradient/{name}"):
+                grad = tf.raw_ops.ReluGrad(gradients=grad_y, features=y)
+                grad_x = tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=tf.shape(x),
+                    filter=kernel,
+                    out_backprop=grad,
+                    strides=[1, 1, 1, 1],
+                    padding="SAME",
+                )
+                grad_kernel = kernel_gradient(x, grad, kernel.shape)
+                return grad_x, grad_kernel, tf.raw_ops.BiasAddGrad(out_backprop=grad)
+
+        return y, gradient
+
+    return conv_relu
 
 
 def kernel_gradient(x: tf.Tensor, grad: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:

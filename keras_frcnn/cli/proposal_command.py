@@ -4,10 +4,14 @@ from pathlib import Path
 
 from keras_frcnn.cli.common import asked_classes, load_dataset
 from keras_frcnn.cli.training_options import given
-from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.data.dataset import Dataset, ImageSet
+from keras_frcnn.data.images import read_image
+from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.region_network import network_proposals
 from keras_frcnn.errors import InputError
-from keras_frcnn.file_names import printable
+from keras_frcnn.file_names import file_names, printable
+from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.monitoring.region_pictures import draw_region_stages
 from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.proposals.recall import ranked_recall
 from keras_frcnn.proposals.saved import save_proposals
@@ -15,13 +19,14 @@ from keras_frcnn.runs.directory import load_proposer
 from keras_frcnn.settings import Settings, option
 
 CACHE = "proposals.sqlite"  # of a run
+PICTURES = 8  # images that are drawn
 
 
 def proposals(args) -> None:
     """Find the proposals of a data set; write and draw them where that is asked for."""
     _check(args)
     if args.run_dir:  # before the data set, which may take longer
-        proposer, _ = load_proposer(args.run_dir, args.best, args.count)
+        proposer, settings = load_proposer(args.run_dir, args.best, args.count)
     dataset = load_dataset(args.data, args.split, args.data_dir, asked_classes(args))
     if args.run_dir:
         found = network_proposals(proposer, dataset, Path(args.run_dir) / CACHE)
@@ -30,9 +35,13 @@ def proposals(args) -> None:
         found = [boxes[: args.count] for boxes in searched.proposals]
     if args.out:
         save_proposals(args.out, dataset, found)
+    if args.pictures:
+        _draw(Path(args.pictures), proposer, dataset, settings)
     print(_summary(ImageSet(dataset, found)))
     if args.out:
         print(f"written to {printable(args.out)}")
+    if args.pictures:
+        print(f"drawn in {printable(args.pictures)}")
 
 
 def _check(args) -> None:
@@ -50,6 +59,24 @@ def _check(args) -> None:
         raise InputError(f"{name}: is of a region proposal network; name its run with --from")
     if args.out and Path(args.out).suffix != ".npz":
         raise InputError(f"--out: proposals are written as .npz, not to {args.out}; rename it")
+
+
+def _draw(folder: Path, proposer: Proposer, dataset: Dataset, settings: Settings) -> None:
+    """A sheet for each of the first images: what the network learns from it and says of it."""
+    make_folder(folder)
+    records = dataset.images[:PICTURES]
+    names = file_names(Path(record.filename).stem for record in records)
+    for i, (record, name) in enumerate(zip(records, names, strict=True)):
+        sheet = draw_region_stages(
+            proposer,
+            read_image(record.path, record.orientation),
+            record,
+            dataset.class_names,
+            settings.anchors_per_image,
+            (settings.seed, i),
+        )
+        with replacing(folder / f"{name}.png") as partial:
+            sheet.save(partial)
 
 
 def _summary(images: ImageSet) -> str:

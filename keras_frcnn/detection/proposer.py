@@ -1,6 +1,7 @@
 """The proposals that a trained region proposal network makes of a photograph.
 
-Shape letters: N images, H x W pixels, P proposals an image.
+Shape letters: N images, H x W pixels, H' x W' cells of the feature map, A anchors a cell, P
+proposals an image.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.models.anchors import cells_of
 from keras_frcnn.models.heads import REGION_LAYER
 from keras_frcnn.models.propose import proposing
 from keras_frcnn.models.rpn import ProposalOptions
@@ -50,6 +52,21 @@ class Proposer:
         boxes, objectness = (x[0].numpy() for x in self._traced(image[None]))
         count = int(np.sum((boxes[:, 2:] > boxes[:, :2]).all(axis=1)))
         return boxes[:count], objectness[:count]
+
+    def objectness_map(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the network says of every anchor of a uint8 RGB image [H, W, 3], before any choice.
+
+        Returns:
+            objectness [H', W', A], and cell [2], the (height, width) of a cell in pixels of the
+            image.
+        """
+        image_size = tf.shape(image)[:2]
+        size = scaled_size(image_size, self.min_side, self.max_side)
+        scores = self.network_maps(scale_image(image[None], size, self.pixel_means))["scores"][0]
+        rows, columns = cells_of(size, self.layer.stride).numpy()
+        objectness = tf.sigmoid(scores[..., 1] - scores[..., 0])[:rows, :columns]
+        cell = self.layer.stride / box_scale(image_size, size)[1::-1]
+        return objectness.numpy(), cell.numpy()
 
     def propose_batch(self, images):
         """Proposals [N, P, 4] and objectness [N, P] of images [N, H, W, 3] of one size.

@@ -4,13 +4,11 @@ import keras
 import tensorflow as tf
 from PIL import Image
 
-from keras_frcnn.batches.anchor_targets import anchor_targets
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
-from keras_frcnn.data.preprocessing import box_scale, scaled_size
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.proposer import Proposer
-from keras_frcnn.models.anchors import anchor_boxes
+from keras_frcnn.monitoring.region_pictures import BEST, draw_objectness, draw_training_anchors
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.sampling import sample_rois
@@ -22,7 +20,8 @@ class StagePictures(keras.callbacks.Callback):
 
     A row for each image: its ground truth, the RoIs or anchors that the training would sample from
     it (as in a step, other ones each time), the best `BEST` proposals of a detector that makes its
-    own, and the detections with a score of at least `MIN_SCORE`.
+    own, and the detections with a score of at least `MIN_SCORE`. On a sheet of their own the heat
+    maps of objectness, where there is a region proposal network.
 
     Args:
         detector: around the model in training, whose weights it shares; a `Proposer` for region
@@ -35,7 +34,6 @@ class StagePictures(keras.callbacks.Callback):
 
     MIN_SCORE = 0.5
     COUNT = 4
-    BEST = 20
 
     def __init__(
         self,
@@ -52,6 +50,7 @@ class StagePictures(keras.callbacks.Callback):
         proposals = images.proposals or [None] * len(images.dataset.images)
         pairs = zip(images.dataset.images, proposals, strict=True)
         self.batch = [(r, p) for r, p in pairs if not r.is_difficult.all()][: self.COUNT]
+        self.proposes = images.proposals is None
         self.every = every
         self.settings = settings
         self.events = events
@@ -62,6 +61,8 @@ class StagePictures(keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations.numpy())
         if step % self.every == 0:
             self.events.image(step, self.tag, self.draw(step))
+            if self.proposes:
+                self.events.image(step, f"{self.tag}_objectness", self.draw_objectness())
             self.events.flush()
 
     def draw(self, step: int) -> Image.Image:
@@ -75,6 +76,15 @@ class StagePictures(keras.callbacks.Callback):
             rows.append(row + stages(image, record, proposals, seed))
         stages = [picture for row in rows for picture in row]
         return pictures.contact_sheet(stages, columns=len(stages) // len(rows), cell_size=360)
+
+    def draw_objectness(self) -> Image.Image:
+        """The heat maps of the region proposal network as it is now, a row for each image."""
+        rows = [
+            draw_objectness(self._proposer(), read_image(record.path, record.orientation))
+            for record, _ in self.batch
+        ]
+        drawn = [picture for row in rows for picture in row]
+        return pictures.contact_sheet(drawn, columns=len(rows[0]), cell_size=360)
 
     def _from_proposals(self, image, record, proposals, seed) -> list[Image.Image]:
         counted = ~record.is_difficult
@@ -94,28 +104,20 @@ class StagePictures(keras.callbacks.Callback):
         ]
 
     def _from_anchors(self, image, record, _, seed) -> list[Image.Image]:
-        options = self.model.options
-        image_size = tf.constant(image.shape[:2])
-        size = scaled_size(image_size, self.detector.min_side, self.detector.max_side)
-        scale = box_scale(image_size, size)
-        index, labels, _ = anchor_targets(
-            size,
-            tf.constant(record.boxes[~record.is_difficult]) * scale,
-            seed,
-            options.base(),
-            options.stride,
-            self.settings.anchors_per_image,
-        )
-        anchors = anchor_boxes(index, options.base(), options.stride) / scale
+        anchors_per_image = self.settings.anchors_per_image
         if isinstance(self.detector, Proposer):
             proposals, found = self.detector.propose(image)[0], None
         else:
             found, proposals = self.detector.examine(image)
         drawn = [
-            pictures.draw_sampled_rois(image, anchors.numpy(), labels.numpy()),
-            pictures.draw_proposals(image, proposals[: self.BEST]),
+            draw_training_anchors(self._proposer(), image, record, anchors_per_image, seed),
+            pictures.draw_proposals(image, proposals[:BEST]),
         ]
         if found is not None:
             shown = found.above(self.MIN_SCORE)
             drawn.append(pictures.draw_detections(image, shown, self.class_names))
         return drawn
+
+    def _proposer(self) -> Proposer:
+        is_proposer = isinstance(self.detector, Proposer)
+        return self.detector if is_proposer else self.detector.proposer

@@ -21,6 +21,7 @@ _OKABE_ITO = (
 )  # fmt: skip
 _GREY, _WHITE = (190, 190, 190), (255, 255, 255)
 _CASING = (0, 0, 0, 100)  # round every line, so that it shows on any ground
+_THIN = 600  # see `_Canvas`: lines for pictures of many boxes
 
 
 def class_colour(k: int) -> tuple[int, int, int]:
@@ -75,9 +76,23 @@ def draw_sampled_rois(image: np.ndarray, rois: np.ndarray, labels: np.ndarray) -
     return canvas.finished()
 
 
+def draw_sampled_anchors(image: np.ndarray, anchors: np.ndarray, labels: np.ndarray) -> Image.Image:
+    """The anchors [S, 4] of a training example: boxes of objects, dots in the middle of others.
+
+    `labels` [S] are 1 for objects, 0 for background, and -1 for padding, which is not drawn.
+    """
+    canvas = _Canvas(image, _THIN)
+    for box in anchors[labels == 0]:
+        canvas.dot(box, _GREY)
+    for box in anchors[labels == 1]:
+        canvas.box(box, class_colour(1))
+    canvas.caption(f"{np.sum(labels == 1)} anchors of objects, {np.sum(labels == 0)} of background")
+    return canvas.finished()
+
+
 def draw_proposals(image: np.ndarray, proposals: np.ndarray) -> Image.Image:
     """Proposals [P, 4], best first: the better, the nearer to the first class's colour."""
-    canvas = _Canvas(image)
+    canvas = _Canvas(image, _THIN)
     best, last = np.array(class_colour(1)), np.array(_GREY)
     for i in reversed(range(len(proposals))):
         share = i / max(len(proposals) - 1, 1)
@@ -162,14 +177,17 @@ def _pixels(box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 class _Canvas:
-    """An image under a transparent layer of lines and labels."""
+    """An image under a transparent layer of lines and labels.
 
-    def __init__(self, image: np.ndarray):
+    `lines`, side by side, are as wide as the image's diagonal is long.
+    """
+
+    def __init__(self, image: np.ndarray, lines: int = 300):
         self._image = Image.fromarray(image).convert("RGBA")
         self._layer = Image.new("RGBA", self._image.size)
         self._draw = ImageDraw.Draw(self._layer)
         diagonal = math.hypot(*self._image.size)
-        self._line = max(1, round(diagonal / 300))
+        self._line = max(1, round(diagonal / lines))
         self._casing = max(1, self._line // 2)
         self._font = ImageFont.load_default(max(10, round(diagonal / 60)))
         self._labels: list[tuple[int, int, int, int]] = []  # where labels are already
@@ -192,6 +210,13 @@ class _Canvas:
             end = min(start + dash - 1, bottom)
             self._draw.rectangle((left, start, min(left + w, right), end), colour)
             self._draw.rectangle((max(right - w, left), start, right, end), colour)
+
+    def dot(self, box, colour) -> None:
+        """A dot in the middle of the box."""
+        left, top, right, bottom = _pixels(box, *self._image.size)
+        middle, radius = ((left + right) / 2, (top + bottom) / 2), 1.5 * self._line
+        self._draw.circle(middle, radius + self._casing, _CASING)
+        self._draw.circle(middle, radius, colour)
 
     def label(self, box, text, colour) -> None:
         """A label at the box: the first place, within the image, where none is yet."""

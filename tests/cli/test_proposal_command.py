@@ -125,3 +125,13 @@ def test_sources_that_cannot_be_compared(run, network, voc_folder, written, tmp_
     empty = [*arguments, "--split", "empty", "--search", "fast"]
     assert "empty" in error_of(empty, capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_pictures_of_the_first_images(network, voc_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "pictures"
+    arguments = ["--from", str(network), "--data", str(voc_folder), "--pictures", str(out)]
+    assert main(["proposals", *arguments]) == 0
+    assert f"drawn in {out}" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [f"{i}.png" for i in range(6)]
+    sheet = Image.open(out / "0.png")
+    assert sheet.width > 3 * 128 and sheet.height > 2 * 96

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_frcnn.data.images import read_image
+from keras_frcnn.data.preprocessing import scale_image
 from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.region_network import cache_key, network_proposals, weights_sha256
 from keras_frcnn.models.faster_rcnn import RegionProposalNetwork
@@ -116,3 +117,17 @@ def test_precision_is_part_of_the_key(proposer):
     half.model.set_weights(proposer.model.get_weights())
     assert weights_sha256(half.maps) == weights_sha256(proposer.maps)
     assert cache_key(half) != cache_key(proposer)
+
+
+def test_objectness_of_every_anchor(proposer, tmp_path):
+    record = tiny_dataset(tmp_path).images[0]  # 60 x 70, seen as 96 x 112 in cells of 8
+    image = read_image(record.path)
+    objectness, cell = proposer.objectness_map(image)
+    model = proposer.model
+    raw = keras.Model(model.input["images"], model.get_layer("rpn_cls_score").output)
+    scaled = scale_image(image[None], (96, 112), proposer.pixel_means)
+    logits = raw(scaled)[0].numpy().astype(np.float64).reshape(12, 14, -1, 2)
+    expected = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    assert objectness.shape == (12, 14, len(OPTIONS.base()))
+    np.testing.assert_allclose(objectness, expected, atol=1e-5)
+    np.testing.assert_allclose(cell, [8 * 60 / 96, 8 * 70 / 112])

@@ -15,6 +15,8 @@ from keras_frcnn.pictures.draw import (
     draw_best_anchors,
     draw_detections,
     draw_ground_truth,
+    draw_proposals,
+    draw_sampled_anchors,
     draw_sampled_rois,
 )
 
@@ -80,6 +82,8 @@ def test_every_picture_of_every_size(size):
         draw_sampled_rois(image, boxes[:0], labels[:0]),
         draw_best_anchors(image, boxes[:3], boxes[2:], [0, 1, 2], np.float32([0.9, 0, 1])),
         draw_best_anchors(image, boxes[:0], boxes[:0], [], np.zeros(0)),
+        draw_sampled_anchors(image, boxes, labels),
+        draw_proposals(image, boxes),
     ):
         assert picture.size == (width, height)
 
@@ -201,3 +205,24 @@ def test_best_anchors_and_their_objects():
     boxes, anchors = np.float32([[20, 20, 80, 80]]), np.float32([[24, 24, 76, 90]])
     picture = draw_best_anchors(ground(200, 200), boxes, anchors, [2], np.float32([0.7]))
     assert has(picture, (255, 255, 255))[50, 20] and has(picture, class_colour(3))[89, 50]
+
+
+def test_sampled_anchors_are_boxes_of_objects_and_dots_of_background(monkeypatch):
+    placed = spied_labels(monkeypatch)
+    anchors = np.float32([[20, 20, 60, 60], [100, 20, 140, 60], [200, 20, 240, 60]])
+    picture = draw_sampled_anchors(ground(300, 400), anchors, np.int32([1, 0, -1]))
+    assert has(picture, class_colour(1))[20, 20:60].all()
+    assert not changed(picture)[22:58, 22:58].any()
+    dot = changed(picture)[:100, 90:150]
+    rows, columns = np.nonzero(dot)
+    assert abs(rows.mean() - 40) <= 1 and abs(columns.mean() - 30) <= 1 and np.ptp(rows) < 9
+    assert not changed(picture)[:100, 150:].any()
+    assert [text for *_, text in placed] == ["1 anchors of objects, 1 of background"]
+
+
+def test_the_best_proposal_is_on_top_and_has_the_colour_of_the_first_class():
+    boxes = np.float32([[20, 20, 60, 60], [40, 20, 80, 60], [20, 100, 60, 140]])
+    picture = draw_proposals(ground(300, 400), boxes)
+    assert has(picture, class_colour(1))[20, 20:60].all()
+    assert has(picture, class_colour(0))[100, 20:60].all()  # the last is grey
+    assert draw_proposals(ground(300, 400), boxes[:0]).size == (400, 300)

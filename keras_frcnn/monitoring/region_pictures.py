@@ -1,0 +1,86 @@
+"""Pictures of what a region proposal network learns and says, in one photograph."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from keras_frcnn.batches.anchor_targets import anchor_targets
+from keras_frcnn.data.dataset import ImageRecord
+from keras_frcnn.data.preprocessing import box_scale, scaled_size
+from keras_frcnn.detection.proposer import Proposer
+from keras_frcnn.models.anchors import anchor_boxes, base_anchors
+from keras_frcnn.pictures import draw as pictures
+from keras_frcnn.pictures.heat_map import draw_heat_map
+
+BEST = 20  # proposals that are drawn
+
+
+def draw_region_stages(
+    proposer: Proposer,
+    image: np.ndarray,
+    record: ImageRecord,
+    class_names: tuple[str, ...],
+    anchors_per_image: int,
+    seed: Sequence[int],
+) -> Image.Image:
+    """Ground truth, sampled anchors, the best proposals, and objectness, on one sheet."""
+    proposals, _ = proposer.propose(image)
+    drawn = [
+        pictures.draw_ground_truth(image, record, class_names),
+        draw_training_anchors(proposer, image, record, anchors_per_image, seed),
+        pictures.draw_proposals(image, proposals[:BEST]),
+        *draw_objectness(proposer, image),
+    ]
+    return pictures.contact_sheet(drawn, columns=3, cell_size=640)
+
+
+def draw_training_anchors(
+    proposer: Proposer,
+    image: np.ndarray,
+    record: ImageRecord,
+    anchors_per_image: int,
+    seed: Sequence[int],
+) -> Image.Image:
+    """The anchors that a step of training might sample from the image; see `anchor_targets`."""
+    base = _base(proposer)
+    image_size = tf.constant(image.shape[:2])
+    size = scaled_size(image_size, proposer.min_side, proposer.max_side)
+    scale = box_scale(image_size, size)
+    index, labels, _ = anchor_targets(
+        size,
+        tf.constant(record.boxes[~record.is_difficult]) * scale,
+        tf.convert_to_tensor(seed),
+        base,
+        proposer.layer.stride,
+        anchors_per_image,
+    )
+    anchors = anchor_boxes(index, base, proposer.layer.stride) / scale
+    return pictures.draw_sampled_anchors(image, anchors.numpy(), labels.numpy())
+
+
+def draw_objectness(proposer: Proposer, image: np.ndarray) -> list[Image.Image]:
+    """A heat map for each scale: the highest objectness of the anchors of any ratio at each cell.
+
+    Not one for all scales: the largest anchors seldom lie inside an image, so that they hardly
+    learn what is background, and in a common map they would cover all that the others tell.
+    """
+    objectness, cell = proposer.objectness_map(image)
+    layer = proposer.layer
+    by_scale = objectness.reshape(*objectness.shape[:2], len(layer.ratios), len(layer.scales))
+    return [
+        draw_heat_map(
+            image,
+            by_scale[:, :, :, i].max(axis=2),
+            cell,
+            f"objectness, anchors of {scale * math.sqrt(np.prod(cell)):.0f} pixels",
+        )
+        for i, scale in enumerate(layer.scales)
+    ]
+
+
+def _base(proposer: Proposer) -> np.ndarray:
+    layer = proposer.layer
+    return base_anchors(layer.scales, layer.ratios, layer.stride)

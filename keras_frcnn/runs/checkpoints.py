@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
+from keras_frcnn.models import faster_rcnn  # noqa: F401 (registers layers that files name)
 
 SUMS = "sums.json"
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")  # of any Keras model

@@ -1,6 +1,8 @@
 """Checkpoints of a small model: written whole, the newest kept, the damaged passed over."""
 
 import resource
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -224,3 +226,16 @@ def test_checkpoint_of_another_model_is_refused_and_not_passed_over(tmp_path, de
     save_at(tmp_path, other, 3)
     with pytest.raises(InputError, match="another model"):
         runs.load_checkpoint(tmp_path, settings)
+
+
+def test_whatever_was_imported_first_the_layers_of_all_detectors_are_known():
+    """TensorFlow imports Keras half-way and passes over what cannot be imported by then."""
+    code = (
+        "import keras_frcnn, tensorflow, keras_frcnn.runs.checkpoints, keras\n"
+        "print(*keras.saving.get_custom_objects())"
+    )
+    known = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    layers = ("RoIPool", "SampleRoIs", "CarryTargets", "Propose", "TakeAnchors", "DetectionModel")
+    assert {f"keras_frcnn>{name}" for name in layers} <= set(known)

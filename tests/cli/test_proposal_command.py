@@ -18,7 +18,7 @@ from tests.cli.arguments import error_of, train_arguments
 @pytest.fixture(scope="module")
 def network(voc_folder, cache, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "network"
-    options = "--detector rpn --anchor-scales 1,2,3 --proposal-min-size 4 --proposals-test 40"
+    options = "--detector rpn --anchor-scales 2 --anchor-ratios 1 --proposals-test 40"
     assert main(["train", *train_arguments(voc_folder, run), *options.split()]) == 0
     return run
 

@@ -60,7 +60,7 @@ def test_a_sheet_of_one_image(proposer, tmp_path):
 def test_stages_and_heat_maps_go_to_tensorboard(detector, tmp_path, monkeypatch):
     add_trunk(monkeypatch)
     settings = tiny_settings(
-        detector=detector, anchor_scales=(2.0, 4.0), anchors_per_image=32, proposal_min_size=4.0
+        detector=detector, anchor_scales=(4.0,), anchor_ratios=(1.0, 2.0), anchors_per_image=32
     )
     train(tmp_path / "run", ImageSet(tiny_dataset(tmp_path)), settings, validate_every=2)
     events = event_accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
@@ -73,4 +73,4 @@ def test_stages_and_heat_maps_go_to_tensorboard(detector, tmp_path, monkeypatch)
     ]
     assert sheets[0].height == sheets[1].height  # the same photographs
     columns = 4 if detector == "faster_rcnn" else 3  # which also has detections
-    assert sheets[0].width > sheets[1].width * (columns - 0.5) / 2
+    assert sheets[0].width > sheets[1].width * (columns - 0.5)

@@ -73,8 +73,8 @@ class CarryTargets(keras.layers.Layer):
     (label, target, deltas). float32 holds labels exactly.
     """
 
-    def __init__(self, **kw):
-        super().__init__(autocast=False, **kw)
+    def __init__(self, **kwargs):  # by this word Keras keeps the name in the layer's file
+        super().__init__(autocast=False, **kwargs)
 
     def call(self, cls_score, bbox_pred, labels, targets):
         """Concatenate."""

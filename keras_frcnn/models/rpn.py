@@ -101,8 +101,8 @@ class TakeAnchors(layers.Layer):
     rows (y, x, a); it returns logits [N, S, 2] and deltas [N, S, 1, 4], as of one class.
     """
 
-    def __init__(self, **kw):
-        super().__init__(autocast=False, **kw)
+    def __init__(self, **kwargs):  # by this word Keras keeps the name in the layer's file
+        super().__init__(autocast=False, **kwargs)
         self.supports_jit = False
 
     def call(self, scores, deltas, anchors):

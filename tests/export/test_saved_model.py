@@ -31,7 +31,7 @@ import numpy as np, tensorflow as tf
 folder, arrays, results = sys.argv[1:]
 given = np.load(arrays)
 served = tf.saved_model.load(folder).signatures["detect_pixels"]
-out = served(images=tf.constant(given["images"]), proposals=tf.constant(given["proposals"]))
+out = served(**{k: tf.constant(v) for k, v in given.items()})
 np.savez(results, **{k: v.numpy() for k, v in out.items()})
 """
 
@@ -49,18 +49,18 @@ def assert_detections(out, i, expected, height, width, atol=1e-4):
         assert not np.any(out[name][i, count:])
 
 
-def test_serves_without_this_package_what_the_model_detects(detector, exported, tmp_path):
+def test_serves_without_this_package_what_the_model_detects(case, tmp_path):
     images = np.stack([photograph(90, 120, seed) for seed in range(2)])
-    proposals = padded([proposals_in(90, 120, 60), proposals_in(90, 120, 53, seed=1)])
-    np.savez(tmp_path / "in.npz", images=images, proposals=proposals)
-    arguments = [str(exported), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    boxes = [proposals_in(90, 120, 60), proposals_in(90, 120, 53, seed=1)]
+    np.savez(tmp_path / "in.npz", images=images, **case.given(*boxes))
+    arguments = [str(case.folder), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     subprocess.run(
         [sys.executable, "-c", SERVE_ALONE, *arguments], check=True, cwd=tmp_path, env=environment
     )
     out = np.load(tmp_path / "out.npz")
     for i in range(2):
-        expected = detector.detect(images[i], proposals[i][proposals[i, :, 0] >= 0])
+        expected = case.detect(images[i], boxes[i])
         assert len(expected) > 0
         assert_detections(out, i, expected, 90, 120)
 
@@ -75,17 +75,17 @@ def test_serves_without_this_package_what_the_model_detects(detector, exported, 
         ([(50, 60)], [0]),
     ],
 )
-def test_files_of_different_sizes_in_one_batch(detector, served, sizes, counts):
+def test_files_of_different_sizes_in_one_batch(case, sizes, counts):
     images = [photograph(*size, seed) for seed, size in enumerate(sizes)]
     proposals = [
         proposals_in(*size, n, seed)
         for seed, (size, n) in enumerate(zip(sizes, counts, strict=True))
     ]
-    out = served["serving_default"](
-        image_bytes=tf.constant([encoded(image) for image in images]), proposals=padded(proposals)
+    out = case.served["serving_default"](
+        image_bytes=tf.constant([encoded(image) for image in images]), **case.given(*proposals)
     )
     for i, (image, boxes) in enumerate(zip(images, proposals, strict=True)):
-        assert_detections(out, i, detector.detect(image, boxes), *image.shape[:2])
+        assert_detections(out, i, case.detect(image, boxes), *image.shape[:2])
     assert out["detection_boxes"].shape == (len(sizes), 100, 4)
 
 
@@ -123,25 +123,25 @@ def test_raw_gives_every_proposal_before_suppression(detector, served):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_portable_graph_holds_only_tensorflows_own_ops(exported):
-    assert not {op for op in used_ops(exported) if "Frcnn" in op or "PyFunc" in op}
+def test_portable_graph_holds_only_tensorflows_own_ops(case):
+    assert not {op for op in used_ops(case.folder) if "Frcnn" in op or "PyFunc" in op}
 
 
-def test_only_matrices_are_variables(detector, exported):
-    found = tf.train.list_variables(str(exported / "variables" / "variables"))
+def test_only_matrices_are_variables(case):
+    found = tf.train.list_variables(str(case.folder / "variables" / "variables"))
     shapes = sorted(tuple(shape) for _, shape in found if len(shape))
     dense = ("fc6", "fc7", "cls_score", "bbox_deltas")
-    assert shapes == sorted(tuple(detector.model.get_layer(n).kernel.shape) for n in dense)
+    assert shapes == sorted(tuple(case.detector.model.get_layer(n).kernel.shape) for n in dense)
 
 
-def test_custom_op_gives_the_same_and_is_refused_as_portable(detector, exported, served, tmp_path):
-    folder = export_saved_model(detector, tmp_path, CLASSES, ops="custom")
+def test_custom_op_gives_the_same_and_is_refused_as_portable(case, tmp_path):
+    folder = export_saved_model(case.detector, tmp_path, CLASSES, ops="custom")
     assert "KerasFrcnn>RoiPool" in used_ops(folder)
     with pytest.raises(RuntimeError, match="KerasFrcnn>RoiPool"):
         check_portable(folder)
-    inputs = {"images": photograph(90, 120)[None], "proposals": proposals_in(90, 120, 60)[None]}
+    inputs = {"images": photograph(90, 120)[None], **case.given(proposals_in(90, 120, 60))}
     custom = tf.saved_model.load(str(folder)).signatures["detect_pixels"](**inputs)
-    for name, value in served["detect_pixels"](**inputs).items():
+    for name, value in case.served["detect_pixels"](**inputs).items():
         np.testing.assert_allclose(custom[name], value, atol=1e-5)
 
 
@@ -156,32 +156,35 @@ def test_python_functions_are_not_portable(tmp_path):
         check_portable(tmp_path)
 
 
-def test_compressed_export(detector, tmp_path):
-    folder = export_saved_model(detector, tmp_path, CLASSES, svd={"ranks": {"fc6": 32}})
+def test_compressed_export(case, tmp_path):
+    folder = export_saved_model(case.detector, tmp_path, CLASSES, svd={"ranks": {"fc6": 32}})
     model = json.loads((folder / "assets.extra" / "model.json").read_text())
     assert model["export"]["svd"] == {"fc6": 32}
     image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
     out = tf.saved_model.load(str(folder)).signatures["detect_pixels"](
-        images=image[None], proposals=boxes[None]
+        images=image[None], **case.given(boxes)
     )
     # Of full rank: what the uncompressed detector finds.
-    assert_detections(out, 0, detector.detect(image, boxes), 90, 120)
+    assert_detections(out, 0, case.detect(image, boxes), 90, 120)
 
 
-def test_what_travels_with_the_model(detector, exported, tmp_path):
-    model = json.loads((exported / "assets.extra" / "model.json").read_text("utf-8"))
+def test_what_travels_with_the_model(case):
+    model = json.loads((case.folder / "assets.extra" / "model.json").read_text("utf-8"))
     assert model["class_names"] == list(CLASSES)
     assert model["detector"]["min_side"] == 96 and model["detector"]["max_detections"] == 100
+    is_fast = case.detector.needs_proposals
+    assert model["detector"]["kind"] == ("fast_rcnn" if is_fast else "faster_rcnn")
+    assert is_fast or model["detector"]["options"]["test"] == 60
     assert model["export"] == {
         "ops": "portable",
         "precision": "float32",
         "svd": {},
         "max_pixels": 12_000_000,
-        "max_proposals": 20_000,
+        "max_proposals": 20_000 if is_fast else None,
     }
     assert model["versions"]["keras_frcnn"] == keras_frcnn.__version__
     assert model["versions"]["tensorflow"] == tf.__version__
-    assert model["weights_sha256"] == fingerprint(detector.model)
+    assert model["weights_sha256"] == fingerprint(case.detector.model)
 
 
 def test_fingerprint_is_of_the_weights():
@@ -206,9 +209,9 @@ def test_fingerprint_is_of_the_weights():
         ({"svd": {"ranks": {"fc6": 33}}}, "fc6 must be from 1 to 32"),
     ],
 )
-def test_impossible_arguments_are_named(detector, tmp_path, arguments, message):
+def test_impossible_arguments_are_named(case, tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
-        export_saved_model(detector, **{"class_names": CLASSES, "to": tmp_path, **arguments})
+        export_saved_model(case.detector, **{"class_names": CLASSES, "to": tmp_path, **arguments})
     assert not list(tmp_path.iterdir())
 
 

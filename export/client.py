@@ -1,7 +1,8 @@
 """A client of exported detectors behind TensorFlow Serving, by REST or gRPC.
 
-The file goes to the server as it is, with proposals in pixels of the upright image; the contract
-is in `keras_frcnn.export.signatures`. TensorFlow is imported only for gRPC.
+The file goes to the server as it is, with proposals in pixels of the upright image unless the model
+makes its own; the contract is in `keras_frcnn.export.signatures`. TensorFlow is imported only for
+gRPC.
 """
 
 import json
@@ -20,6 +21,7 @@ from keras_frcnn.export.client_rest import RestTransport
 from keras_frcnn.export.retries import with_retries
 
 SIGNATURE = "serving_default"
+IMAGE, PROPOSALS = "image_bytes", "proposals"  # its inputs
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 _ROUNDING = 1e-3  # of a box that ends at the border of the image
 
@@ -73,13 +75,26 @@ class Client:
                 "grpc://host:8500/detector"
             )
 
-    def detect(self, path: str | os.PathLike, proposals: np.ndarray) -> Detections:
+    def needs_proposals(self) -> bool:
+        """Whether the model takes proposals, by what the server says of its inputs.
+
+        A server that tells nobody about its models is taken for one of a model that does, as all
+        once did.
+
+        Raises:
+            InputError: the server cannot be reached or does not answer in time.
+        """
+        names = with_retries(lambda: self._transport.inputs(SIGNATURE), self._retries)
+        return IMAGE not in names or PROPOSALS in names
+
+    def detect(self, path: str | os.PathLike, proposals: np.ndarray | None = None) -> Detections:
         """Detections in an image file, best first, in pixels of the upright image.
 
         Args:
             path: a JPEG or PNG file.
             proposals: float32 [R, 4], (x1, y1, x2, y2) in pixels of the upright image, which is
-                what `keras_frcnn.data.images.open_image` returns.
+                what `keras_frcnn.data.images.open_image` returns; None for a model that makes its
+                own.
 
         Raises:
             InputError: the file is neither, or the server refuses it, has no such model, cannot
@@ -100,13 +115,16 @@ class Client:
             raise InputError(f"{path}: {error}") from error
 
 
-def request_inputs(path: str | os.PathLike, proposals: np.ndarray) -> dict:
-    """The inputs of `serving_default` for an image file and its proposals [R, 4]."""
-    proposals = np.asarray(proposals, np.float32).reshape(1, -1, 4)
-    if not proposals.size:
-        # JSON cannot say that no rows have four columns: a row of padding.
-        proposals = np.full((1, 1, 4), -1, np.float32)
-    return {"image_bytes": [Path(path).read_bytes()], "proposals": proposals}
+def request_inputs(path: str | os.PathLike, proposals: np.ndarray | None = None) -> dict:
+    """The inputs of `serving_default` for an image file and its proposals [R, 4], if any."""
+    inputs = {IMAGE: [Path(path).read_bytes()]}
+    if proposals is not None:
+        proposals = np.asarray(proposals, np.float32).reshape(1, -1, 4)
+        if not proposals.size:
+            # JSON cannot say that no rows have four columns: a row of padding.
+            proposals = np.full((1, 1, 4), -1, np.float32)
+        inputs[PROPOSALS] = proposals
+    return inputs
 
 
 def class_names(text: str) -> tuple[str, ...]:
@@ -131,6 +149,17 @@ def training_settings(path: str) -> dict:
     """
     settings = _described(path).get("training")
     return settings if isinstance(settings, dict) else {}
+
+
+def makes_proposals(path: str) -> bool:
+    """Whether an export makes its own proposals, by its `model.json`.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    detector = _described(path).get("detector")
+    # Exports that do not say so are older than the first of this kind.
+    return isinstance(detector, dict) and detector.get("kind", "fast_rcnn") != "fast_rcnn"
 
 
 def _described(path: str) -> dict:

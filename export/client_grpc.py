@@ -1,4 +1,4 @@
-"""Prediction requests over gRPC, by the messages of `tensorflow-serving-api`."""
+"""Requests over gRPC, by the messages of `tensorflow-serving-api`: predictions, model inputs."""
 
 import math
 from collections.abc import Mapping
@@ -6,10 +6,17 @@ from collections.abc import Mapping
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.export.retries import MAX_ANSWER, Unavailable, reason
+
+SIGNATURES = "signature_def"  # the only kind of metadata that servers have
 
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER),
@@ -57,6 +64,28 @@ class GrpcTransport:
         except (TypeError, ValueError) as error:
             raise InputError(f"{self._url} answers what is no prediction") from error
 
+    def inputs(self, signature: str) -> set[str]:
+        """The names of a signature's inputs; none where the server does not tell them.
+
+        Raises:
+            Unavailable: asking again may help.
+            InputError: the server does not answer in time.
+        """
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[SIGNATURES])
+        _address(request.model_spec, self._model, self._version)
+        try:
+            response = self._stub.GetModelMetadata(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise self._failure(error.code(), error.details()) from error
+            return set()
+        found = get_model_metadata_pb2.SignatureDefMap()
+        try:
+            response.metadata[SIGNATURES].Unpack(found)
+        except DecodeError:
+            return set()
+        return set(found.signature_def[signature].inputs)
+
     def _failure(self, code, details):
         message = reason(details)
         if code == grpc.StatusCode.UNAVAILABLE:
@@ -88,10 +117,14 @@ def predict_request(
 ) -> predict_pb2.PredictRequest:
     """The message for the tensors of a signature, by name."""
     request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
+    _address(request.model_spec, model, version)
     request.model_spec.signature_name = signature
-    if version is not None:
-        request.model_spec.version.value = version
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return request
+
+
+def _address(spec, model, version):
+    spec.name = model
+    if version is not None:
+        spec.version.value = version

@@ -1,4 +1,4 @@
-"""Prediction requests in JSON over HTTP, to TensorFlow Serving's REST API.
+"""Requests in JSON over HTTP, to TensorFlow Serving's REST API: predictions and a model's inputs.
 
 https://www.tensorflow.org/tfx/serving/api_rest, in its columnar format. Nothing but the standard
 library and NumPy is needed.
@@ -58,36 +58,57 @@ class RestTransport:
         """
         columns = {name: _to_json(value) for name, value in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
-        try:
-            status, headers, text = self._post(body)
-        except InputError:
-            raise
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self._failure(getattr(error, "reason", error)) from error
+        status, text = self._ask(":predict", body)
         if status == 200:
             try:
                 return json.loads(text)["outputs"]
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise InputError(f"{self._url} answers what is no prediction") from error
-        if 300 <= status < 400:
-            to = reason(headers.get("Location", "another address"))
-            raise InputError(f"{self._url} sends the request on to {to}; ask there if you trust it")
         message = _error_message(text)
-        if status in UNAVAILABLE:
-            raise Unavailable(f"{self._url} is not available now: {message}")
         if status == 404:
             raise InputError(f"{self._url}: there is no such model: {message}")
         if status == 400:
             raise InputError(f"{self._url} refuses the request: {message}")
         raise InputError(f"{self._url} answers with HTTP status {status}: {message}")
 
-    def _post(self, body):
+    def inputs(self, signature: str) -> set[str]:
+        """The names of a signature's inputs; none where the server does not tell them.
+
+        Raises:
+            Unavailable: asking again may help.
+            InputError: the server cannot be reached or does not answer in time.
+        """
+        status, text = self._ask("/metadata")
+        if status != 200:
+            return set()
+        try:
+            signatures = json.loads(text)["metadata"]["signature_def"]["signature_def"]
+            return set(dict(signatures[signature]["inputs"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return set()
+
+    def _ask(self, what: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and text of the answer to a POST of `body`, or a GET, of `what` of the model."""
+        try:
+            status, headers, text = self._in_time(what, body)
+        except InputError:
+            raise
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise self._failure(getattr(error, "reason", error)) from error
+        if 300 <= status < 400:
+            to = reason(headers.get("Location", "another address"))
+            raise InputError(f"{self._url} sends the request on to {to}; ask there if you trust it")
+        if status in UNAVAILABLE:
+            raise Unavailable(f"{self._url} is not available now: {_error_message(text)}")
+        return status, text
+
+    def _in_time(self, what, body):
         """Status, headers and body of the answer."""
         results = queue.SimpleQueue()
 
         def ask():
             try:
-                results.put(self._exchange(body))
+                results.put(self._exchange(what, body))
             except Exception as error:
                 results.put(error)
 
@@ -102,8 +123,8 @@ class RestTransport:
             raise result
         return result
 
-    def _exchange(self, body):
-        request = urllib.request.Request(f"{self._url}:predict", body, self._headers)
+    def _exchange(self, what, body):
+        request = urllib.request.Request(self._url + what, body, self._headers)
         deadline = time.monotonic() + self._timeout
         with self._opener.open(request, timeout=self._timeout) as answer:
             expected = answer.length  # None: until the server closes, or in chunks

@@ -121,19 +121,27 @@ def detect(args) -> None:
 
 def client(args) -> None:
     """As `detect`, by asking a server."""
-    from keras_frcnn.export.client import Client, class_names, training_settings
+    from keras_frcnn.export.client import Client, class_names, makes_proposals, training_settings
 
     server = Client(args.url, args.timeout, args.retries)
     names = args.classes and class_names(args.classes)
     asked = given(args)
-    if args.classes and args.classes.endswith(".json"):  # which also tells how to search
+    if args.classes and args.classes.endswith(".json"):  # which also tells how to search, or not to
         trained = training_settings(args.classes)
-        asked = {k: trained[k] for k in ("search", "search_side") if k in trained} | asked
-    search = search_of(Settings(**asked))
+        needs_proposals = not makes_proposals(args.classes)
+    else:
+        trained, needs_proposals = {}, server.needs_proposals()
+    if asked and not needs_proposals:
+        raise InputError(
+            f"{option(next(iter(asked)))}: the model of {server.url} makes its own proposals; "
+            "leave it out"
+        )
+    asked = {k: trained[k] for k in ("search", "search_side") if k in trained} | asked
+    search = search_of(Settings(**asked)) if needs_proposals else None
 
     def find(name):
         image = _opened(name, args.max_pixels)
-        found = server.detect(name, search(image))
+        found = server.detect(name, search(image) if search else None)
         if names and found.classes.max(initial=0) > len(names):
             raise InputError(
                 f"--classes: {len(names)} names, but the server found class {found.classes.max()}"
@@ -153,7 +161,7 @@ def serving(args) -> None:
 
 def export(args) -> None:
     """Write a SavedModel."""
-    from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
+    from keras_frcnn.export.inputs import MAX_PIXELS
     from keras_frcnn.export.saved_model import export_saved_model
     from keras_frcnn.export.svd import parse_svd
 
@@ -168,7 +176,7 @@ def export(args) -> None:
         precision=args.precision,
         svd=svd,
         max_pixels=MAX_PIXELS if args.max_pixels is None else args.max_pixels,
-        max_proposals=MAX_PROPOSALS if args.max_proposals is None else args.max_proposals,
+        max_proposals=args.max_proposals,
         settings=settings.to_dict(),
     )
     print(f"exported to {folder}")

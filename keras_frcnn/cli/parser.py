@@ -214,7 +214,8 @@ def _add_export(sub) -> None:
         "--max-proposals",
         type=int,
         metavar="N",
-        help="most proposals to accept at once, memory grows with them (20000)",
+        help="most proposals to accept at once, memory grows with them (20000); not for detectors "
+        "that make their own",
     )
 
 

@@ -20,7 +20,8 @@ def add_client(sub: argparse.ArgumentParser) -> None:
         "--classes",
         metavar="NAMES",
         help="class names, separated by commas, or assets.extra/model.json of the export, which "
-        "has them and how proposals are searched for (default: class 1, class 2, ...)",
+        "has them and whether and how proposals are searched for (default: class 1, class 2, ...; "
+        "then the server is asked whether it takes proposals)",
     )
     sub.add_argument(
         "--out",

@@ -1,7 +1,8 @@
 """Servers on real sockets that answer as TensorFlow Serving does, by running a SavedModel.
 
 Both turn what comes in into the API's PredictRequest and keep it in `requests`. `faults` are taken
-one a request, as long as there are any; the requests after them are answered.
+one a request, as long as there are any; the requests after them are answered. Questions about the
+model have faults of their own; `questions` has the versions they named, or None.
 """
 
 import base64
@@ -14,7 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from google.protobuf import json_format
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 MODEL = "detector"
 
@@ -56,9 +62,23 @@ def run(served, request: predict_pb2.PredictRequest) -> predict_pb2.PredictRespo
     return response
 
 
+def signature_map(served) -> get_model_metadata_pb2.SignatureDefMap:
+    """What a model server knows of a model."""
+    found = get_model_metadata_pb2.SignatureDefMap()
+    for signature, function in served.items():
+        for name, spec in function.structured_input_signature[1].items():
+            info = found.signature_def[signature].inputs[name]
+            info.name = f"{signature}_{name}:0"
+            info.dtype = spec.dtype.as_datatype_enum
+            info.tensor_shape.CopyFrom(spec.shape.as_proto())
+    return found
+
+
 class _Server:
-    def __init__(self, served, faults=(), port=0):
+    def __init__(self, served, faults=(), port=0, faults_of_questions=()):
         self.requests = []
+        self.questions = []
+        self.faults_of_questions = list(faults_of_questions)
         self.headers = []  # of requests by REST
         self.port = port
         self._served = served
@@ -71,6 +91,10 @@ class _Server:
 
     def _fault(self):
         return self._faults.pop(0) if self._faults else None
+
+    def _fault_of_question(self, version):
+        self.questions.append(version)
+        return self.faults_of_questions.pop(0) if self.faults_of_questions else None
 
 
 class RestServer(_Server):
@@ -86,6 +110,9 @@ class RestServer(_Server):
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 server._answer(self)
+
+            def do_GET(self):
+                server._tell(self)
 
             def log_message(self, *args):
                 pass
@@ -108,14 +135,7 @@ class RestServer(_Server):
             return self._send(handler, 404, json.dumps({"error": error}).encode())
         self.requests.append(self._request(match, json.loads(body)))
         self.headers.append(handler.headers)
-        fault = self._fault()
-        if fault == HANG:
-            self._end.wait(30)
-        elif fault == CLOSE:
-            handler.connection.close()
-        elif fault:
-            self._send(handler, *fault)
-        else:
+        if not self._fails(handler, self._fault()):
             try:
                 response = run(self._served, self.requests[-1])
             except tf.errors.InvalidArgumentError as error:
@@ -123,6 +143,28 @@ class RestServer(_Server):
                 return self._send(handler, 400, body)
             outputs = {k: tf.make_ndarray(v).tolist() for k, v in response.outputs.items()}
             self._send(handler, 200, json.dumps({"outputs": outputs}, indent=4).encode())
+
+    def _tell(self, handler):
+        """By the rules of https://www.tensorflow.org/tfx/serving/api_rest#model_metadata_api."""
+        match = re.fullmatch(rf"/v1/models/{MODEL}(/versions/(\d+))?/metadata", handler.path)
+        self.headers.append(handler.headers)
+        if not self._fails(handler, self._fault_of_question(match[2] and int(match[2]))):
+            known = json_format.MessageToDict(
+                signature_map(self._served), preserving_proto_field_name=True
+            )
+            spec = {"name": MODEL, "signature_name": "", "version": "1"}
+            content = {"model_spec": spec, "metadata": {"signature_def": known}}
+            self._send(handler, 200, json.dumps(content, indent=1).encode())
+
+    def _fails(self, handler, fault):
+        """Whether there is a fault, which then has happened."""
+        if fault == HANG:
+            self._end.wait(30)
+        elif fault == CLOSE:
+            handler.connection.close()
+        elif fault:
+            self._send(handler, *fault)
+        return bool(fault)
 
     def _request(self, match, content):
         """By the rules of https://www.tensorflow.org/tfx/serving/api_rest#predict_api."""
@@ -154,7 +196,7 @@ class RestServer(_Server):
 
 
 class GrpcServer(_Server, prediction_service_pb2_grpc.PredictionServiceServicer):
-    """A fault is HANG, (status code, message) or a PredictResponse."""
+    """A fault is HANG, (status code, message) or a response."""
 
     @property
     def url(self):
@@ -186,3 +228,18 @@ class GrpcServer(_Server, prediction_service_pb2_grpc.PredictionServiceServicer)
             return run(self._served, request)
         except tf.errors.InvalidArgumentError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, complaint(error))
+
+    def GetModelMetadata(self, request, context):
+        assert request.model_spec.name == MODEL
+        assert list(request.metadata_field) == ["signature_def"]  # the only one that servers know
+        spec = request.model_spec
+        fault = self._fault_of_question(spec.version.value if spec.HasField("version") else None)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        if fault == HANG:
+            self._end.wait(30)
+        elif isinstance(fault, get_model_metadata_pb2.GetModelMetadataResponse):
+            return fault
+        elif fault:
+            context.abort(*fault)
+        response.metadata["signature_def"].Pack(signature_map(self._served))
+        return response

@@ -30,6 +30,7 @@ PARTS = {
     "caffemodel": Part(model_files.caffemodel, 100),
     "requests": Part(serving.requests, 30),
     "REST answers": Part(serving.rest_answers, 50),
+    "REST questions": Part(serving.rest_questions, 50),
     "gRPC answers": Part(serving.grpc_answers, 50),
     "threads": Part(load.threads, 2, 10 * HANG),
     "detections": Part(load.detections, 2, 10 * HANG),

@@ -79,9 +79,7 @@ def rest_answers(folder: Path):
     """Answers over HTTP, damaged in the JSON or anywhere."""
     path, answer = _photo(folder), _Answer()
     text = json.dumps({"outputs": _outputs()})
-    listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=_answer_always, args=(listener, answer), daemon=True).start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models/detector"
+    url = _listening(answer)
 
     def attempt(rng):
         if rng.integers(3):
@@ -89,6 +87,27 @@ def rest_answers(folder: Path):
         else:
             answer.content = mutated_bytes(rng, _http(text.encode()))
         _ask(Client(url, timeout=10, retries=0), path)
+
+    return attempt
+
+
+def rest_questions(folder: Path):
+    """What a server says of its model over HTTP, damaged: it takes proposals, or it does not."""
+    answer = _Answer()
+    inputs = {name: {"dtype": "DT_STRING"} for name in ("image_bytes", "proposals")}
+    known = {"signature_def": {"serving_default": {"inputs": inputs}}}
+    text = json.dumps({"metadata": {"signature_def": known}})
+    client = Client(_listening(answer), timeout=10, retries=0)
+
+    def attempt(rng):
+        if rng.integers(3):
+            answer.content = _http(mutated_json(rng, text))
+        else:
+            answer.content = mutated_bytes(rng, _http(text.encode()))
+        try:
+            client.needs_proposals()
+        except InputError as error:
+            _check_message(client, error)
 
     return attempt
 
@@ -143,6 +162,13 @@ def _http(body):
     )
 
 
+def _listening(answer):
+    """The URL of a server that always answers so."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_answer_always, args=(listener, answer), daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models/detector"
+
+
 def _answer_always(listener, answer):
     while True:
         connection, _ = listener.accept()
@@ -151,7 +177,8 @@ def _answer_always(listener, answer):
             while b"\r\n\r\n" not in request:
                 request += connection.recv(1 << 16)
             head, _, body = request.partition(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            _, _, length = head.lower().partition(b"content-length:")
+            length = int(length.split(b"\r\n")[0] or 0)  # none of a GET
             while len(body) < length:
                 body += connection.recv(1 << 16)
             connection.sendall(answer.content)
@@ -161,9 +188,12 @@ def _ask(client, path):
     try:
         found = client.detect(path, BOXES)
     except InputError as error:
-        if client.url not in str(error) or len(str(error)) > 2000:
-            raise Lost(f"the message names no server: {str(error)[:300]}") from error
-        return
+        return _check_message(client, error)
     is_inside = (found.boxes >= -1).all() and (found.boxes <= 81).all()
     if not (is_inside and np.isfinite(found.scores).all()):
         raise Lost(f"detections {found}")
+
+
+def _check_message(client, error):
+    if client.url not in str(error) or len(str(error)) > 2000:
+        raise Lost(f"the message names no server: {str(error)[:300]}") from error

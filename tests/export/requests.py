@@ -20,7 +20,7 @@ def proposals_in(height, width, count, seed=0):
 
 def padded(proposals):
     """Lists of boxes of different lengths as one array."""
-    rows = np.full((len(proposals), max(map(len, proposals)), 4), -1, np.float32)
+    rows = np.full((len(proposals), max(map(len, proposals), default=0), 4), -1, np.float32)
     for row, boxes in zip(rows, proposals, strict=True):
         row[: len(boxes)] = boxes
     return rows

@@ -29,27 +29,40 @@ NAN, INVERTED = BOXES.copy(), BOXES.copy()
 NAN[0, 1, 2] = np.nan
 INVERTED[0, 1] = [20, 2, 1, 25]
 
-# image_bytes, proposals and what the message says.
-BAD = [
-    ([b"no image"], BOXES, "image_bytes[0] is neither a JPEG nor a PNG file"),
-    ([GOOD[:-40]], BOXES, "image_bytes[0] is damaged or truncated"),
-    ([GOOD, GOOD[:-40]], np.repeat(BOXES, 2, 0), "image_bytes[1] is damaged or truncated"),
+# image_bytes and what the message says.
+BAD_FILES = [
+    ([b"no image"], "image_bytes[0] is neither a JPEG nor a PNG file"),
+    ([GOOD[:-40]], "image_bytes[0] is damaged or truncated"),
+    ([GOOD, GOOD[:-40]], "image_bytes[1] is damaged or truncated"),
     # The header of a decompression bomb.
     (
         [GOOD[:16] + struct.pack(">II", 60_000, 50_000) + GOOD[24:]],
-        BOXES,
         "image_bytes[0] has 60000 x 50000 pixels, more than the 12000000",
     ),
+    (np.array([], "S1"), "empty batch"),
+    ([[GOOD]], "image_bytes"),
+    (np.float32([1]), "arg[0] to be string"),
+]
+# image_bytes, proposals and what the message says.
+BAD_PROPOSALS = [
     ([GOOD], NAN, "proposals[0, 1] is [3 3 nan 28]: coordinates must be finite"),
     ([GOOD], INVERTED, "proposals[0, 1] is [20 2 1 25]: inverted"),
     ([GOOD, GOOD], BOXES, "image_bytes holds 2 images, proposals are of 1"),
-    (np.array([], "S1"), BOXES[:0], "empty batch"),
-    ([[GOOD]], BOXES, "image_bytes"),
     ([GOOD], BOXES[0], "proposals"),
     ([GOOD], BOXES[..., :3], "proposals"),
     ([GOOD], BOXES.astype(np.int32), "arg[1] to be float"),
-    (np.float32([1]), BOXES, "arg[0] to be string"),
 ]
+
+
+def bad_inputs(case):
+    """The inputs of bad requests, and what each message says."""
+    for files, message in BAD_FILES:
+        yield {"image_bytes": files, **case.given(*[BOXES[0]] * len(files))}, message
+    if case.detector.needs_proposals:
+        for files, boxes, message in BAD_PROPOSALS:
+            yield {"image_bytes": files, "proposals": boxes}, message
+    else:
+        yield {"image_bytes": [GOOD], "proposals": BOXES}, "there is no input proposals"
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +92,7 @@ def program(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def requests(detector, tmp_path_factory):
+def requests(case, tmp_path_factory):
     """Files of requests that the client makes, with the detector's answers, and of bad ones."""
     folder = tmp_path_factory.mktemp("requests")
     files = []
@@ -88,17 +101,15 @@ def requests(detector, tmp_path_factory):
     ):
         image, boxes = photograph(height, width, i), proposals_in(height, width, count, i)
         (folder / f"{i}").write_bytes(encoded(image))
+        boxes = boxes if case.detector.needs_proposals else None
         request = predict_request(
             "serving_default", request_inputs(folder / f"{i}", boxes), "detector"
         )
-        found = detector.detect(image, boxes)
+        found = case.detect(image, boxes)
         files.append((request, answer(found, height, width)))
     assert sum(answer["num_detections"][0] > 0 for _, answer in files) >= 2
     write(folder / "good", files)
-    bad = [
-        predict_request("serving_default", {"image_bytes": files, "proposals": boxes}, "detector")
-        for files, boxes, _ in BAD
-    ]
+    bad = [predict_request("serving_default", given, "detector") for given, _ in bad_inputs(case)]
     write(folder / "bad", [(request, {}) for request in bad])
     return folder / "good", folder / "bad"
 
@@ -141,19 +152,19 @@ def serve(program, model, requests, seconds, *library):
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
-def test_serves_in_threads_what_python_detects(program, exported, requests, seconds):
-    printed = serve(program, exported, requests, seconds)
+def test_serves_in_threads_what_python_detects(program, case, requests, seconds):
+    printed = serve(program, case.folder, requests, seconds)
     warm_up = [value for key, value in printed if key == "warm-up"]
     assert warm_up == ["serving_default", "detect_pixels"]
     complaints = [value for key, value in printed if key == "bad"]
-    for complaint, (_, _, message) in zip(complaints, BAD, strict=True):
+    for complaint, (_, message) in zip(complaints, bad_inputs(case), strict=True):
         assert complaint.startswith("INVALID_ARGUMENT") and message in complaint
     (answered,) = [int(value) for key, value in printed if key == "answered"]
     assert answered >= THREADS
     print(f"{answered} requests answered in {seconds} s, and as many refused")
 
 
-def test_serves_the_custom_op_from_its_library(program, detector, requests, tmp_path):
-    model = export_saved_model(detector, tmp_path, CLASSES, ops="custom")
+def test_serves_the_custom_op_from_its_library(program, case, requests, tmp_path):
+    model = export_saved_model(case.detector, tmp_path, CLASSES, ops="custom")
     printed = serve(program, model, requests, 0, build())
     assert dict(printed)["answered"] == str(THREADS)

@@ -119,7 +119,11 @@ absl::Status Predict(const tensorflow::SavedModelBundle& bundle, const Request& 
   if (signature == signatures.end()) return absl::NotFoundError(request.signature);
   std::vector<std::pair<std::string, Tensor>> feeds;
   for (const auto& [name, tensor] : request.inputs) {
-    feeds.emplace_back(signature->second.inputs().at(name).name(), tensor);
+    const auto input = signature->second.inputs().find(name);
+    if (input == signature->second.inputs().end()) {
+      return absl::InvalidArgumentError("there is no input " + name);
+    }
+    feeds.emplace_back(input->second.name(), tensor);
   }
   std::vector<std::string> names, fetches;
   for (const auto& [name, info] : signature->second.outputs()) {

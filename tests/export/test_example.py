@@ -16,21 +16,22 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "serve.md"
 ALONE = "import sys; sys.modules['keras_frcnn'] = sys.modules['keras'] = None\n"
 
 
-def test_script_prints_the_detections(detector, exported, tmp_path):
+def test_script_prints_the_detections(case, tmp_path):
     (script,) = re.findall(r"```python\n(.*?)```", EXAMPLE.read_text(), re.DOTALL)
     (tmp_path / "detect.py").write_text(ALONE + script)
     image, boxes = photograph(90, 120), proposals_in(90, 120, 60)
     (tmp_path / "some.jpg").write_bytes(encoded(image))
     np.save(tmp_path / "some.npy", boxes)
+    more = ["some.npy"] if case.detector.needs_proposals else []
     result = subprocess.run(
-        [sys.executable, "detect.py", str(exported), "some.jpg", "some.npy"],
+        [sys.executable, "detect.py", str(case.folder), "some.jpg", *more],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         encoding="utf-8",
     )
     assert result.returncode == 0, result.stderr
-    found = detector.detect(image, boxes).above(0.5)
+    found = case.detect(image, boxes).above(0.5)
     assert len(found) > 0
     for line, box, score, k in zip(
         result.stdout.splitlines(), found.boxes, found.scores, found.classes, strict=True

@@ -5,6 +5,7 @@ imports no Keras, and `keras.models.load_model`. So our modules are imported alo
 whichever of the two comes first.
 """
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -68,10 +69,14 @@ def _register() -> None:
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Finds Keras as the others do, and has it followed by `_register`."""
+    """Finds Keras as the others do, and has it followed by `_register`.
+
+    Or TensorFlow, if that comes first: it imports Keras half-way, when our modules cannot be
+    imported yet, and would pass over their errors.
+    """
 
     def find_spec(self, name, path=None, target=None) -> importlib.machinery.ModuleSpec | None:
-        if name != "keras":
+        if name not in ("keras", "tensorflow"):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -80,7 +85,11 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
 
             def exec_module(module):
                 execute(module)
-                _register()
+                # TensorFlow serves without Keras too, and a module of ours that imports it is
+                # half imported here itself: then what can be is registered.
+                allowed = ImportError if name == "tensorflow" else ()
+                with contextlib.suppress(allowed):
+                    _register()
 
             spec.loader.exec_module = exec_module
         return spec

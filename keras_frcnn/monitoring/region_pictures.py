@@ -64,8 +64,8 @@ def draw_training_anchors(
 def draw_objectness(proposer: Proposer, image: np.ndarray) -> list[Image.Image]:
     """A heat map for each scale: the highest objectness of the anchors of any ratio at each cell.
 
-    Not one for all scales: the largest anchors seldom lie inside an image, so that they hardly
-    learn what is background, and in a common map they would cover all that the others tell.
+    Not one for all scales: the largest anchors seldom lie inside an image and learn late what is
+    background; in a common map they would cover what the others tell.
     """
     objectness, cell = proposer.objectness_map(image)
     layer = proposer.layer

@@ -24,6 +24,7 @@ from keras_frcnn.benchmarks.detect_steps import (
     Calls,
     Step,
 )
+from keras_frcnn.benchmarks.tables import markdown, ms
 
 Times = Mapping[Step, float]
 
@@ -67,7 +68,7 @@ def format_programs(times: Times) -> str:
             name = step.engine if peer else f"ours, {step.what}, {step.engine} ops"
             name = "R-CNN" if step.what == RCNN else name
             svd = "yes" if step.svd else "no"
-            lines.append([name, step.precision, svd, scope[step.what], _ms(seconds)])
+            lines.append([name, step.precision, svd, scope[step.what], ms(seconds)])
     return markdown(lines)
 
 
@@ -99,8 +100,8 @@ def format_aims(times: Times) -> str:
         whole = times[Step(DETECT, precision, CUSTOM, svd)]
         ratios = [f"{theirs / seconds:.2f}" for seconds in (network, whole)]
         ours = "with SVD" if svd else "without SVD"
-        row = [name, precision, ours, _ms(theirs), _ms(network), ratios[0], f"{aim:g}"]
-        lines.append([*row, _ms(whole), ratios[1]])
+        row = [name, precision, ours, ms(theirs), ms(network), ratios[0], f"{aim:g}"]
+        lines.append([*row, ms(whole), ratios[1]])
     return markdown(lines)
 
 
@@ -121,11 +122,11 @@ def format_stages(times: Times, proposals: float) -> str:
             column[name] = times[Step(what, precision, CUSTOM, svd and what == HEADS)]
         columns.append(column)
     for name in columns[0]:
-        cells = [f"{_ms(c[name])} ms ({c[name] / sum(c.values()):.1%})" for c in columns]
+        cells = [f"{ms(c[name])} ms ({c[name] / sum(c.values()):.1%})" for c in columns]
         lines.append([name, *cells])
     totals = [sum(column.values()) for column in columns]
-    lines.append(["total", *(f"{_ms(total)} ms" for total in totals)])
-    without = (f"{_ms(total - proposals)} ms" for total in totals)
+    lines.append(["total", *(f"{ms(total)} ms" for total in totals)])
+    without = (f"{ms(total - proposals)} ms" for total in totals)
     lines.append(["total without proposals", *without])
     return markdown(lines)
 
@@ -151,15 +152,5 @@ def format_calls(seconds: Mapping[Calls, float], processor: Mapping[Calls, float
         both = Calls(SERVED, callers), Calls(DECODED, callers)
         times = [processor[calls] for calls in both]
         row = [str(callers), *(f"{1 / seconds[calls]:.1f}" for calls in both)]
-        lines.append([*row, *map(_ms, times), f"{times[0] / times[1]:.2f}"])
+        lines.append([*row, *map(ms, times), f"{times[0] / times[1]:.2f}"])
     return markdown(lines)
-
-
-def markdown(lines: list[list[str]]) -> str:
-    """A Markdown table of these lines, the first of which is its head."""
-    lines = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _ms(seconds):
-    return f"{1e3 * seconds:.0f}" if seconds >= 0.1 else f"{1e3 * seconds:.1f}"

@@ -23,8 +23,8 @@ from PIL import Image
 from keras_frcnn import data
 from keras_frcnn.benchmarks.detect_models import build_detector, make_inputs
 from keras_frcnn.benchmarks.detect_steps import PRECISIONS, Inputs, Source
-from keras_frcnn.benchmarks.detect_tables import markdown
 from keras_frcnn.benchmarks.roi_pool_workload import processor_name, selective_search_like_rois
+from keras_frcnn.benchmarks.tables import markdown
 from keras_frcnn.benchmarks.train_workload import photograph
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError

@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frcnn.batches.pipeline import training_dataset
+from keras_frcnn.batches.pipeline import batches_for, training_dataset
+from keras_frcnn.benchmarks.memory import peak_memory
 from keras_frcnn.benchmarks.train_stages import read_profile, stage_seconds
 from keras_frcnn.benchmarks.train_workload import workload
-from keras_frcnn.benchmarks.turns import STAGES, STEP, Stopwatch
-from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.benchmarks.turns import PEAK, STAGES, STEP, Stopwatch
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.recipes import load_recipe
 from keras_frcnn.settings import Settings
@@ -30,8 +30,10 @@ class Turn(keras.callbacks.Callback):
         self.folder = folder
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Wait for the question."""
-        self.question = self.pipe.recv()
+        """Wait for the question; one for the memory needs no mini-batch."""
+        while (question := self.pipe.recv()) == PEAK:
+            self.pipe.send(peak_memory())
+        self.question = question
         if self.question == STAGES:
             self.profile = tempfile.TemporaryDirectory(dir=self.folder)
             tf.profiler.experimental.start(self.profile.name)
@@ -48,22 +50,31 @@ class Turn(keras.callbacks.Callback):
             self.pipe.send(stage_seconds(read_profile(Path(self.profile.name)), wall))
 
 
-def recipe_settings(precision: str) -> Settings:
-    """`vgg16-voc07`, but with random weights, which take a step as long as ImageNet's."""
-    settings = load_recipe("vgg16-voc07").settings
-    return dataclasses.replace(settings, weights=None, precision=precision)
+def recipe_settings(
+    precision: str, detector: str = "fast_rcnn", recipe: str = "vgg16-voc07"
+) -> Settings:
+    """A recipe of Fast R-CNN, but with random weights, which take a step as long as ImageNet's.
+
+    Another detector has its own number of RoIs, and its own background.
+    """
+    changes = {"weights": None, "precision": precision, "detector": detector}
+    if detector != "fast_rcnn":
+        changes |= {"rois_per_image": None, "bg_iou_low": None}
+    return dataclasses.replace(load_recipe(recipe).settings, **changes)
 
 
-def make_batches(images: ImageSet, settings: Settings) -> tf.data.Dataset:
-    """What a training of `settings` passes to `fit`."""
-    return training_dataset(images, TRUNKS[settings.trunk].pixel_means, settings)
+def freeze(model: keras.Model, settings: Settings, finetune_from: str | None = None) -> None:
+    """Freeze what a training with ImageNet's weights would, or what comes before a part."""
+    for name in TRUNKS[settings.trunk].frozen(finetune_from, settings.detector):
+        model.get_layer(name).trainable = False
 
 
 def one_batch(settings: Settings, size: tuple[int, int]) -> tuple:
-    """A mini-batch of images of this (height, width), in arrays."""
+    """A mini-batch of Fast R-CNN, of images of this (height, width), in arrays."""
     with tempfile.TemporaryDirectory() as folder:
         images = workload(Path(folder), [size] * settings.images_per_batch)
-        return next(make_batches(images, settings).as_numpy_iterator())
+        batches = training_dataset(images, TRUNKS[settings.trunk].pixel_means, settings)
+        return next(batches.as_numpy_iterator())
 
 
 def serve(
@@ -72,24 +83,26 @@ def serve(
     settings: Settings,
     size: tuple[int, int],
     batch: tuple | None,
+    finetune_from: str | None = None,
 ) -> None:
     """Train for as long as there are questions.
 
     Args:
         size: height and width of the images.
         batch: of `one_batch`, to train on it alone; None to train on image files.
+        finetune_from: as for `freeze`.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         images = workload(Path(folder), [size] * IMAGES)
         settings = dataclasses.replace(settings, class_names=images.dataset.class_names)
+        model = build_and_compile(images, settings)
+        freeze(model, settings, finetune_from)
         if batch is None:
-            batches = make_batches(images, settings)
+            means = TRUNKS[settings.trunk].pixel_means
+            batches = batches_for(model, images, means, settings)
         else:
             batches = tf.data.Dataset.from_tensors(batch).repeat()
-        model = build_and_compile(images, settings)
-        for name in TRUNKS[settings.trunk].frozen():  # as with ImageNet's weights
-            model.get_layer(name).trainable = False
         model.fit(
             batches,
             shuffle=False,

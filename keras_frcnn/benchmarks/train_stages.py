@@ -6,18 +6,25 @@ from pathlib import Path
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 REST = "losses, metrics, waiting"
-_HEADS = r"/(fc6|fc7|drop_fc6|drop_fc7|flatten|cls_score|bbox_\w+?)(_\d+)?/"
+_LOSSES = re.compile(r"(^|/)compile_(loss|metrics)")
+_HEADS = r"/(fc6|fc7|drop_fc6|drop_fc7|flatten|cls_score|bbox_\w+?|carry_targets)(_\d+)?/"
+_RPN = r"/(rpn_(conv|cls_score|bbox_deltas|scores|deltas)|take_anchors)(_\d+)?/"
+_MODEL = r"(^|/)(fast_rcnn|faster_rcnn|rpn)_"  # how their names begin
 # The first pattern that is found in the name of an op gives its stage.
 STAGES = {
     "decode and scale": r"decode_and_scale",
-    "sampling": r"sample_rois",
+    "sampling": r"sample_(rois|anchors)",
     "optimizer": r"(^|/)sgd/",
+    "proposals": r"/propose(_\d+)?/",
     "RoI pooling": r"roi_pool",
     "heads backward": rf"gradient_tape/.*{_HEADS}",
     "heads forward": _HEADS,
-    "trunk backward": r"gradient_tape/.*fast_rcnn|conv_relu_gradient",
-    "trunk forward": r"fast_rcnn",
+    "rpn backward": rf"(gradient_tape/.*|conv_relu_gradient(_\d+)?){_RPN}",
+    "rpn forward": _RPN,
+    "trunk backward": rf"gradient_tape.*{_MODEL}|conv_relu_gradient",
+    "trunk forward": _MODEL,
 }
+FASTER = ("proposals", "rpn backward", "rpn forward")  # what Fast R-CNN has not
 # "name:Op"; the profiler's other events, such as "Iterator::Prefetch", are no ops.
 _OP = re.compile(r"[^:]+:\w[\w>]*")
 # Ops that only hold others, or wait for them.
@@ -28,6 +35,8 @@ def stage_of(name: str) -> str | None:
     """The stage that an op, such as "fast_rcnn_vgg16/fc6/MatMul:MatMul", belongs to."""
     if not _OP.fullmatch(name) or _HOLDERS.search(name):
         return None
+    if _LOSSES.search(name):  # of outputs, whose names are those of layers
+        return REST
     return next((s for s, pattern in STAGES.items() if re.search(pattern, name)), REST)
 
 

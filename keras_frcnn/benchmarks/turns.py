@@ -16,6 +16,7 @@ import numpy as np
 STEP = "step"  # the question for a step's (wall, processor) seconds
 STAGES = "stages"  # the question for a step's wall seconds by stage
 OUTPUT = "output"  # the question for what a step returns
+PEAK = "peak"  # the question for the most memory that the program has taken so far, in bytes
 
 
 class Program:

@@ -6,6 +6,10 @@ from keras_frcnn.benchmarks.train_stages import REST, STAGES, stage_of, stage_se
 MS = 1_000_000_000  # picoseconds
 MODEL = "StatefulPartitionedCall/fast_rcnn_vgg16_1/"
 GRADIENT = "StatefulPartitionedCall/gradient_tape/fast_rcnn_vgg16_1/"
+RELU = "StatefulPartitionedCall/conv_relu_gradient_2/"
+JOINT = "StatefulPartitionedCall/faster_rcnn_vgg16_1/"
+JOINT_GRADIENT = "StatefulPartitionedCall/gradient_tape/faster_rcnn_vgg16_1/"
+RPN = "StatefulPartitionedCall/rpn_squeezenet_1/"
 
 
 def space(*threads):
@@ -27,7 +31,7 @@ def space(*threads):
         (MODEL + "block3_conv2_1/Relu:_MklNativeFusedConv2D", "trunk forward"),
         (MODEL + "fire2_expand3x3_1/Relu:_MklNativeFusedConv2D", "trunk forward"),
         (GRADIENT + "block3_pool_1/MaxPool2d/MaxPoolGrad:MaxPoolGrad", "trunk backward"),
-        ("StatefulPartitionedCall/conv_relu_gradient_2/MatMul_3:_MklMatMul", "trunk backward"),
+        (RELU + "block5_conv3/MatMul_3:_MklMatMul", "trunk backward"),
         (MODEL + "roi_pool_1/KerasFrcnn>RoiPool:KerasFrcnn>RoiPool", "RoI pooling"),
         (GRADIENT + "roi_pool_1/KerasFrcnn>RoiPoolGrad:KerasFrcnn>RoiPoolGrad", "RoI pooling"),
         (MODEL + "fc6_1/Tensordot/MatMul:_MklMatMul", "heads forward"),
@@ -37,7 +41,24 @@ def space(*threads):
         ("StatefulPartitionedCall/sgd/add_18:AddV2", "optimizer"),
         ("decode_and_scale/DecodeJpeg:DecodeJpeg", "decode and scale"),
         ("sample_rois/ArgSort/TopKV2:TopKV2", "sampling"),
+        (JOINT + "block3_conv2_1/Relu:_MklNativeFusedConv2D", "trunk forward"),
+        (JOINT_GRADIENT + "block3_pool_1/MaxPool2d/MaxPoolGrad:MaxPoolGrad", "trunk backward"),
+        (JOINT + "rpn_conv_1/Relu:_MklNativeFusedConv2D", "rpn forward"),
+        (JOINT + "rpn_scores_1/Reshape:Reshape", "rpn forward"),
+        (JOINT + "take_anchors_1/BatchGatherND/GatherNd:GatherNd", "rpn forward"),
+        (JOINT_GRADIENT + "take_anchors_1/BatchGatherND/ScatterNd:ScatterNd", "rpn backward"),
+        (JOINT_GRADIENT + "rpn_cls_score_1/Conv2DBackpropFilter:Conv2D", "rpn backward"),
+        (RELU + "rpn_conv/MatMul_3:_MklMatMul", "rpn backward"),
+        (JOINT + "propose_1/TopKV2:TopKV2", "proposals"),
+        (JOINT + "sample_rois_1/map/while/body/_9/sample_rois/map/while/Pad:Pad", "sampling"),
+        (JOINT + "roi_pool_1/KerasFrcnn>RoiPool:KerasFrcnn>RoiPool", "RoI pooling"),
+        (JOINT + "carry_targets_1/concat:ConcatV2", "heads forward"),
+        ("sample_anchors/argsort/TopKV2:TopKV2", "sampling"),
+        (RPN + "fire9_concat_1/concat:ConcatV2", "trunk forward"),
+        (RPN + "rpn_conv_1/Relu:_MklNativeFusedConv2D", "rpn forward"),
         ("StatefulPartitionedCall/compile_loss/Sum:Sum", REST),
+        ("StatefulPartitionedCall/gradient_tape/compile_loss/rpn_cls_score/Mul:Mul", REST),
+        ("StatefulPartitionedCall/compile_loss/bbox_pred/Sum:Sum", REST),
         ("StatefulPartitionedCall:StatefulPartitionedCall", None),
         ("Iterator::Root::Prefetch", None),
         ("ExecutorState::Process", None),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_frcnn.benchmarks import train
+from keras_frcnn.benchmarks.turns import STEP, Program
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
 from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.losses import BoxRegressionLoss, ClassificationLoss
@@ -107,11 +107,9 @@ def test_makes_steps_when_asked(precision):
         {"cls_score": labels, "bbox_pred": np.zeros((2, 3, 5), np.float32)},
     )
     channels_last = precision == "float32"
-    program = train.Program(
-        "keras_frcnn.benchmarks.train_torch", 1, batch, K, precision, channels_last
-    )
+    program = Program("keras_frcnn.benchmarks.train_torch", 1, batch, K, precision, channels_last)
     try:
-        wall, processor = program.ask(train.STEP)
+        wall, processor = program.ask(STEP)
     finally:
         program.close()
     assert 0 < processor < wall * 1.5  # on one processor

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_frcnn.batches.ordering import image_of, images_from
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
-from keras_frcnn.data.preprocessing import scale_image, scaled_size
+from keras_frcnn.data.preprocessing import pad_small, scale_image, scaled_size
 from keras_frcnn.settings import Settings
 
 
@@ -69,7 +69,8 @@ class TrainingImages:
 
         Args:
             example: gives what mini-batches are made of from i and k: example i, which shows image
-                k. Its tensors are padded with zeros to the largest of the batch.
+                k. Its tensors are padded with zeros to the largest of the batch, its image to 16
+                pixels a side at least.
         """
         settings = self.settings
         first = start * settings.images_per_batch
@@ -78,10 +79,15 @@ class TrainingImages:
         shown = images_from(
             first, settings.seed, len(self.records), is_portrait, settings.images_per_batch
         )
+
+        def padded(i, k):
+            inputs, truth = example(i, k)
+            return inputs | {"images": pad_small(inputs["images"])}, truth
+
         # Not rewritten by AutoGraph, which needs room for temporary files.
-        example = tf.autograph.experimental.do_not_convert(example)
+        padded = tf.autograph.experimental.do_not_convert(padded)
         examples = tf.data.Dataset.zip(numbers, shown).map(
-            example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            padded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
         batches = examples.padded_batch(settings.images_per_batch, drop_remainder=True).prefetch(2)
         # As many calls as TensorFlow has threads (up to 16), and no tuning of that number: the

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+CELL = 16  # pixels of an image a side, at least
+
 
 def scaled_size(image_size: tf.Tensor, min_side: int, max_side: int) -> tf.Tensor:
     """The (height, width) an image is resized to, int32 [2] (paper section 5.2: 600 and 1000).
@@ -24,6 +26,18 @@ def scale_image(image: tf.Tensor, size: tf.Tensor, pixel_means) -> tf.Tensor:
     """
     resized = tf.image.resize(tf.cast(image, tf.float32), size)
     return resized[..., ::-1] - tf.constant(pixel_means, tf.float32)
+
+
+def pad_small(image: tf.Tensor) -> tf.Tensor:
+    """Scaled images [..., h, w, 3] with zeros right and below where a side is under 16 pixels.
+
+    Of fewer pixels VGG16, DenseNet and ConvNeXt make no cell at all, and TensorFlow an error.
+    """
+    missing = tf.maximum(CELL - tf.shape(image)[-3:-1], 0)
+    before = len(image.shape) - 3
+    padded = tf.pad(image, tf.pad(missing[:, None], [[before, 1], [1, 0]]))
+    padded.set_shape([*image.shape[:-3], None, None, image.shape[-1]])
+    return padded
 
 
 def box_scale(image_size: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

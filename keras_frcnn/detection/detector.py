@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.errors import InputError
@@ -118,7 +118,8 @@ class Detector:
         size = scaled_size(image_size, self.min_side, self.max_side)
         rois = proposals * box_scale(image_size, size)
         distinct, index = self.model.get_layer(REGION_LAYER).distinct_rois(rois)
-        outputs = self.network(scale_image(images, size, self.pixel_means), distinct)
+        scaled = pad_small(scale_image(images, size, self.pixel_means))
+        outputs = self.network(scaled, distinct)
         probabilities = tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32))
         return (
             tf.gather(probabilities, index, batch_dims=1),

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
+from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
 from keras_frcnn.models.anchors import cells_of
 from keras_frcnn.models.heads import REGION_LAYER
 from keras_frcnn.models.propose import proposing
@@ -86,8 +86,7 @@ class Proposer:
         size = scaled_size(image_size, self.min_side, self.max_side)
         scale = box_scale(image_size, size)
         n = tf.shape(images)[0]
-        scaled = scale_image(images, size, self.pixel_means)
-        maps = self.network_maps(_of_a_cell_at_least(scaled, self.layer.stride))
+        maps = self.network_maps(pad_small(scale_image(images, size, self.pixel_means)))
         proposals, objectness = self.layer(
             maps["scores"],
             maps["deltas"],
@@ -101,15 +100,6 @@ class Proposer:
     def network_maps(self, images):
         """Features, scores and deltas of scaled images."""
         return self.maps(images, training=False)
-
-
-def _of_a_cell_at_least(images, stride):
-    """Images [N, h, w, 3] whose sides are no shorter than a cell, for zeros right and below.
-
-    Strips are scaled to a few pixels, and layers that pool whole windows fail on less than one.
-    """
-    missing = tf.maximum(stride - tf.shape(images)[1:3], 0)
-    return tf.pad(images, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
 
 
 def maps_of(model: keras.Model) -> keras.Model:

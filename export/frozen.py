@@ -47,7 +47,7 @@ class TracedDetector(Detector):
     def __init__(self, detector: Detector, model: keras.Model):
         super().__init__(model, **_settings(detector))
         self.variables = _matrices(model)
-        self._network = _traced(
+        self._network = frozen_function(
             model,
             lambda images, rois: model({"images": images, "rois": rois}, training=False),
             [IMAGES, ROIS],
@@ -66,10 +66,10 @@ class TracedProposingDetector(ProposingDetector):
         maps, head = self.proposer.maps, self.head
         features = tf.TensorSpec(head.inputs[0].shape, head.inputs[0].dtype, "features")
         self.variables = _matrices(maps) + _matrices(head)
-        self.proposer.network_maps = _traced(
+        self.proposer.network_maps = frozen_function(
             maps, lambda images: maps(images, training=False), [IMAGES]
         )
-        self.network_head = _traced(
+        self.network_head = frozen_function(
             head, lambda features, rois: head([features, rois], training=False), [features, ROIS]
         )
 
@@ -83,8 +83,8 @@ def _matrices(model):
     return [w.value for w in model.weights if len(w.shape) == 2]
 
 
-def _traced(model: keras.Model, call: Callable, signature: list[tf.TensorSpec]):
-    """The concrete function of `call`, in which the weights of `model` are as this module says."""
+def frozen_function(model: keras.Model, call: Callable, signature: list[tf.TensorSpec]):
+    """The concrete function of `call`, in which weights of `model` are what this module says."""
     values = [(w, w.numpy()) for w in model.weights if len(w.shape) != 2]
 
     def network(*inputs):

@@ -149,7 +149,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ablation(sub)
 
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
-    sub.add_argument("name", choices=("roi-pool", "train", "detect", "svd"), help="what to measure")
+    benchmarks = ("roi-pool", "train", "detect", "proposals", "faster-rcnn", "svd")
+    sub.add_argument("name", choices=benchmarks, help="what to measure")
     sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
     return parser
 

@@ -16,7 +16,7 @@ MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 def pairwise_iou(boxes1: tf.Tensor, boxes2: tf.Tensor) -> tf.Tensor:
     """Intersection over union of every pair: [A, 4], [B, 4] -> [A, B], 0 where the union is 0."""
     # A coordinate at a time: a last dimension of two keeps TensorFlow's kernels from computing many
-    # numbers at once, and takes four to eight times as long for the same bits.
+    # numbers at once, and takes up to eight times as long for the same bits.
     x1, y1, x2, y2 = (a[:, None] for a in tf.unstack(boxes1, axis=-1))
     left, top, right, bottom = (b[None] for b in tf.unstack(boxes2, axis=-1))
     width = tf.maximum(tf.minimum(x2, right) - tf.maximum(x1, left), 0.0)

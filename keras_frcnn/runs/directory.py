@@ -7,6 +7,7 @@ RUN/tensorboard       the same and pictures, for TensorBoard
 RUN/validation.csv    mAP on the validation split, where there is one
 RUN/best.keras        the model of the highest of them; best.json says at which step
 RUN/metrics.json      the last evaluation
+RUN/proposals.sqlite  proposals of its network, where some were made of a data set
 """
 
 import dataclasses

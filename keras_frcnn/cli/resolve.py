@@ -13,9 +13,16 @@ from keras_frcnn.cli.training_options import given
 from keras_frcnn.errors import InputError
 from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs.directory import load_settings
-from keras_frcnn.settings import Settings, differences
+from keras_frcnn.settings import Settings, differences, option
 
 _KINDS = ("detector", "alternating")  # settings on which the defaults of others depend
+# Settings that only some trainings read.
+_OF_PROPOSALS = (
+    *("anchor_scales", "anchor_ratios", "anchors_per_image", "rpn_box_loss_weight"),
+    *("proposals_train", "proposals_test", "pre_nms_train", "pre_nms_test"),
+    *("proposal_nms_iou", "proposal_min_size"),
+)
+_OF_FOUR_STEPS = ("rpn_steps", "rpn_decay_at", "rpn_images_per_batch")
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ def resolve(args: argparse.Namespace) -> Resolved:
     """The settings that the arguments of `keras-frcnn train` ask for.
 
     Raises:
-        InputError: a recipe or value does not exist, no data set is given, or the run to resume or
-            to start from is none.
+        InputError: a recipe or value does not exist, no data set is given, the run to resume or
+            to start from is none, or an option has no meaning for the detector.
     """
     asked = given(args)
     saved = load_settings(Path(args.out)) if args.resume else None
@@ -64,11 +71,26 @@ def resolve(args: argparse.Namespace) -> Resolved:
     if any(asked.get(k, getattr(start, k)) != getattr(start, k) for k in _KINDS):
         asked = {"rois_per_image": None, "bg_iou_low": None, **asked}
     settings = dataclasses.replace(start, **asked, data=data, split=split)
+    _refuse_ignored(settings, given(args))
     if recipe is None:  # there is no default data set to differ from
         base = dataclasses.replace(base, data=data, split=split)
     if settings.initial and not args.resume:
         load_settings(Path(settings.initial))  # before anything that takes long
     return Resolved(settings, base, recipe)
+
+
+def _refuse_ignored(settings: Settings, asked: dict) -> None:
+    """Say that an option would change nothing, rather than to pass over it."""
+    for key in asked:
+        if key in _OF_PROPOSALS and settings.detector == "fast_rcnn":
+            reason = "fast_rcnn makes no proposals; leave it out, or give --detector faster_rcnn"
+        elif key in _OF_FOUR_STEPS and not settings.alternating:
+            reason = "is of the training in four steps; leave it out, or give --alternating true"
+        elif key == "pre_nms_train" and settings.alternating:
+            reason = "is of joint training, in four steps all boxes are taken; leave it out"
+        else:
+            continue
+        raise InputError(f"{option(key)}: {reason}")
 
 
 def _defaults(asked: dict) -> Settings:

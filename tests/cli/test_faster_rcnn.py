@@ -104,6 +104,13 @@ def test_options_about_proposals_are_refused(run, voc_folder, tmp_path, capsys):
         ("--detector rpn --validate test", "validation: region proposals alone have no mAP"),
         ("--detector faster_rcnn --anchor-scales 30,40", "--anchor-scales 30,40: .* anchors have"),
         ("--detector faster_rcnn --anchor-scales 3,3", "anchor_scales: must be different numbers"),
+        ("--anchor-scales 2,4", "--anchor-scales: fast_rcnn makes no proposals"),
+        ("--proposals-test 20", "--proposals-test: fast_rcnn makes no proposals"),
+        (f"{DETECTOR} --rpn-steps 2", "--rpn-steps: is of the training in four steps"),
+        (f"{FOUR_STEPS} --pre-nms-train 100", "--pre-nms-train: is of joint training"),
+        (f"{FOUR_STEPS} --finetune-from fc6", r"finetune_from: .*\(in step 1-rpn\)"),
+        (f"{FOUR_STEPS} --finetune-from rpn", r"finetune_from: .*\(in step 2-fast-rcnn\)"),
+        (f"{FOUR_STEPS} --devices cpu:0,cpu:1", "devices: "),
     ],
 )
 def test_what_training_refuses(options, message, voc_folder, cache, tmp_path, capsys):

@@ -200,8 +200,9 @@ class Settings:
         self._complete_detector()
         if self.fc_units is not None and len(self.fc_units) != 2:
             raise InputError(f"fc_units: needs two numbers, not {list(self.fc_units)}")
-        if len(set(self.decay_at)) < len(self.decay_at):
-            raise InputError(f"decay_at: a step is given twice: {list(self.decay_at)}")
+        for name in ("decay_at", "rpn_decay_at"):
+            if len(set(value := getattr(self, name))) < len(value):
+                raise InputError(f"{name}: a step is given twice: {list(value)}")
         if len(set(self.class_names)) < len(self.class_names):
             raise InputError(f"class_names: a name is given twice: {list(self.class_names)}")
         if not self.min_side or max(self.min_side) > self.max_side:

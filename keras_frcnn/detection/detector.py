@@ -29,8 +29,8 @@ class Detector:
         class_names: of classes 1..K; those the model knows.
 
     Raises:
-        InputError: the model does not know its pixel means and none are given, or it is no Fast
-            R-CNN.
+        InputError: the model does not know its pixel means and none are given, or it is another
+            `kind`.
     """
 
     kind = "fast_rcnn"
@@ -50,8 +50,11 @@ class Detector:
         def known(name, given, otherwise=None):
             return given if given is not None else getattr(model, name, None) or otherwise
 
-        if self.needs_proposals and getattr(model, "detector", "fast_rcnn") != "fast_rcnn":
-            raise InputError(f"model: {model.name} makes its own proposals; use ProposingDetector")
+        kind = getattr(model, "detector", self.kind)
+        if kind != self.kind:
+            use = {"fast_rcnn": "use Detector", "faster_rcnn": "use ProposingDetector"}
+            needed = use.get(kind, "alone it detects nothing")
+            raise InputError(f"model: {model.name} is {kind}, not {self.kind}; {needed}")
         self.model = model
         self.pixel_means = known("pixel_means", pixel_means)
         if self.pixel_means is None:

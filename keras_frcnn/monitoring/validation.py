@@ -24,10 +24,19 @@ from keras_frcnn.runs.interrupts import Interrupts
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """What a training is validated with: images, and the metric of the mAP (`voc.evaluate`)."""
+    """What a training is validated with: images, and the metric of the mAP (`voc.evaluate`).
+
+    Raises:
+        InputError: there is no object to find.
+    """
 
     images: ImageSet
     metric: str = "area"
+
+    def __post_init__(self):
+        dataset = self.images.dataset
+        if all(record.is_difficult.all() for record in dataset.images):
+            raise InputError(f"{dataset.name}: has no object to validate with")
 
 
 class Validation:
@@ -51,8 +60,7 @@ class Validation:
         interrupts: a signal ends a validation after the image at hand, without a row.
 
     Raises:
-        InputError: the split has no object to find or other classes than the detector, or the best
-            model is of another split or metric and cannot be compared.
+        InputError: the best model is of another split or metric and cannot be compared.
     """
 
     def __init__(
@@ -67,8 +75,6 @@ class Validation:
     ):
         self.images, self.metric = validation_set.images, validation_set.metric
         self.dataset = self.images.dataset
-        if all(record.is_difficult.all() for record in self.dataset.images):
-            raise InputError(f"{self.dataset.name}: has no object to validate with")
         self.run = run
         self.detector = detector
         self.every = every

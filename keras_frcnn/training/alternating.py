@@ -26,7 +26,12 @@ from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.models.faster_rcnn import FasterRCNN
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.monitoring.validation import Validation, ValidationSet, is_validated
-from keras_frcnn.runs.checkpoints import checkpoint_path, checkpoint_paths, checkpoint_step
+from keras_frcnn.runs.checkpoints import (
+    checkpoint_path,
+    checkpoint_paths,
+    checkpoint_step,
+    remove_leftovers,
+)
 from keras_frcnn.runs.directory import (
     detector_of,
     load_checkpoint,
@@ -39,7 +44,8 @@ from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.runs.lock import only_training
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.build import in_precision
-from keras_frcnn.training.checks import check_data, check_run, completed
+from keras_frcnn.training.checks import check_data, check_proposals, check_run, completed
+from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.fit import train
 
 STEPS = ("1-rpn", "2-fast-rcnn", "3-rpn", "4-fast-rcnn")
@@ -77,10 +83,14 @@ def train_alternating(
     run = Path(run)
     settings = completed(settings, images.dataset)
     check_steps(run, settings, resume)
+    for step in STEPS:  # devices too are refused now, not after days
+        distribution(devices, step_settings(run, step, settings).images_per_batch)
+    check_proposals(settings, images, validation)
     if validation:
         check_class_names(settings.class_names, validation.images.dataset)
     make_folder(run)
     with only_training(run):
+        remove_leftovers(run)
         check_data(run, images, resume and not changed_data)
         save_settings(run, settings)
         if not checkpoint_paths(run):
@@ -103,8 +113,13 @@ def check_steps(run: Path, settings: Settings, resume: bool) -> None:
     """Refuse to overwrite a run in four steps, or to resume one with other settings.
 
     Raises:
-        InputError: as `train_alternating`.
+        InputError: as `train_alternating`; also if a step cannot have its settings.
     """
+    for step in STEPS:
+        try:
+            step_settings(run, step, settings)
+        except InputError as error:
+            raise InputError(f"{error} (in step {step})") from error
     if not resume:
         for folder in (run, *(run / step for step in STEPS)):
             check_run(folder, settings, resume=False)

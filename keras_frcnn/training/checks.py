@@ -8,6 +8,7 @@ from keras_frcnn.batches.anchor_check import check_anchors
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
+from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.runs.checkpoints import checkpoint_paths
 from keras_frcnn.runs.directory import load_settings, options_of
 from keras_frcnn.runs.fingerprint import (
@@ -38,7 +39,7 @@ def completed(settings: Settings, dataset: Dataset) -> Settings:
     return settings
 
 
-def check_detector(settings: Settings, images: ImageSet, is_validated: bool) -> None:
+def check_detector(settings: Settings, images: ImageSet, validation: ValidationSet | None) -> None:
     """Refuse what the detector cannot be trained with.
 
     Raises:
@@ -46,16 +47,25 @@ def check_detector(settings: Settings, images: ImageSet, is_validated: bool) -> 
     """
     if settings.alternating:
         raise InputError("alternating: four trainings, which training.alternating makes in one run")
-    if (images.proposals is None) == (settings.detector == "fast_rcnn"):
-        raise InputError(
-            f"proposals: {settings.detector} "
-            + ("needs some" if images.proposals is None else "makes its own; leave them out")
-        )
-    if settings.detector == "rpn" and is_validated:
+    check_proposals(settings, images, validation)
+    if settings.detector == "rpn" and validation:
         raise InputError(
             "validation: region proposals alone have no mAP; keras-frcnn proposals --from tells "
             "their recall"
         )
+
+
+def check_proposals(settings: Settings, images: ImageSet, validation: ValidationSet | None) -> None:
+    """Refuse images without proposals where the detector needs them, and with where it does not.
+
+    Raises:
+        InputError: as `train` does.
+    """
+    needs_proposals = settings.detector == "fast_rcnn"
+    for name, some in (("", images), ("validation: ", validation and validation.images)):
+        if some and needs_proposals == (some.proposals is None):
+            does = "needs some" if needs_proposals else "makes its own; leave them out"
+            raise InputError(f"{name}proposals: {settings.detector} {does}")
 
 
 def warn_of_anchors(settings: Settings, dataset: Dataset) -> None:

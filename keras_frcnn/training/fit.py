@@ -106,7 +106,7 @@ def train(
             raise InputError(f"{name}_every: must be at least 1, not {every}")
     run = Path(run)
     settings = completed(settings or Settings(), images.dataset)
-    check_detector(settings, images, validation is not None)
+    check_detector(settings, images, validation)
     check_run(run, settings, resume)
     if validation:
         check_class_names(settings.class_names, validation.images.dataset)

@@ -62,7 +62,8 @@ class Proposer:
         """
         image_size = tf.shape(image)[:2]
         size = scaled_size(image_size, self.min_side, self.max_side)
-        scores = self.network_maps(scale_image(image[None], size, self.pixel_means))["scores"][0]
+        scaled = pad_small(scale_image(image[None], size, self.pixel_means))
+        scores = self.network_maps(scaled)["scores"][0]
         rows, columns = cells_of(size, self.layer.stride).numpy()
         objectness = tf.sigmoid(scores[..., 1] - scores[..., 0])[:rows, :columns]
         cell = self.layer.stride / box_scale(image_size, size)[1::-1]

@@ -56,6 +56,13 @@ def test_a_sheet_of_one_image(proposer, tmp_path):
         np.testing.assert_array_equal(draw_region_stages(*args, (0, 1)), sheet)
 
 
+def test_heat_maps_of_a_strip_of_vgg16():
+    """Scaled to four pixels of width, of which VGG16 alone makes no cell."""
+    network = RegionProposalNetwork(("one",), "vgg16", None, OPTIONS, min_side=64, max_side=64)
+    maps = draw_objectness(Proposer(network), np.zeros((128, 8, 3), np.uint8))
+    assert [picture.size for picture in maps] == [(8, 128)] * 2
+
+
 @pytest.mark.parametrize("detector", ["rpn", "faster_rcnn"])
 def test_stages_and_heat_maps_go_to_tensorboard(detector, tmp_path, monkeypatch):
     add_trunk(monkeypatch)

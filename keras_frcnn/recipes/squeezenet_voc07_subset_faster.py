@@ -6,9 +6,11 @@
 Photographs and weights are those of squeezenet-voc07-subset, and so is all of the training but for
 the proposals.
 
-Result: RESULT
+Result: 0.362 mAP (11 points) on 500 other photographs, where selective search's proposals give
+0.403; docs/results.md has what it lacks.
 
-Time: TIME
+Time: 5000 mini-batches in 51 minutes beside other programs on two cores that multiply bfloat16, 17
+minutes at its pace alone.
 """
 
 from dataclasses import replace

@@ -5,9 +5,9 @@
 
 Photographs, weights and anchors are those of squeezenet-voc07-subset-faster.
 
-Result: RESULT
+Result: 0.355 mAP (11 points) on 500 other photographs, from docs/results.md.
 
-Time: TIME
+Time: 12,000 mini-batches in 33 minutes beside other programs on two cores that multiply bfloat16.
 """
 
 from dataclasses import replace

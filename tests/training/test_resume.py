@@ -32,8 +32,25 @@ def state(run, step):
     return {v.path: v.numpy() for v in [*model.weights, *model.optimizer.variables]}
 
 
-def test_killed_runs_end_with_the_same_bits(data, tmp_path):
-    settings = tiny_settings(dropout=0.5, steps=STEPS, deterministic=True, decay_at=(20,))
+JOINT = {
+    "detector": "faster_rcnn",
+    "anchor_scales": (4, 5),
+    "anchor_ratios": (1,),
+    "proposal_min_size": 2,
+    "proposals_train": 40,
+}
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [{}, pytest.param(JOINT, marks=pytest.mark.slow)],
+    ids=["given proposals", "joint training"],
+)
+def test_killed_runs_end_with_the_same_bits(data, tmp_path, detector):
+    settings = tiny_settings(
+        dropout=0.5, steps=STEPS, deterministic=True, decay_at=(20,), **detector
+    )
+    data = ImageSet(data.dataset) if detector else data
     options = {"checkpoint_every": 5}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     uninterrupted = runner.start(whole, data, settings, **options)

@@ -297,10 +297,13 @@ def _image_set(dataset: Dataset, settings: Settings, args) -> ImageSet:
 
 def _refuse_proposals(args, settings: Settings) -> None:
     """Say that options about proposals have no meaning where the detector makes its own."""
-    if settings.detector != "fast_rcnn" and (asked := given(args, PROPOSAL_KEYS)):
+    asked = [option(key) for key in given(args, PROPOSAL_KEYS)]
+    if getattr(args, "processes", None) is not None:  # `detect` has no such option
+        asked.append("--processes")
+    if asked and settings.detector != "fast_rcnn":
         raise InputError(
-            f"{option(next(iter(asked)))}: {settings.detector} makes its own proposals; leave it "
-            "out, or train fast_rcnn"
+            f"{asked[0]}: {settings.detector} makes its own proposals; leave it out, or train "
+            "fast_rcnn"
         )
 
 

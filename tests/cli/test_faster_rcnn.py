@@ -88,8 +88,9 @@ def test_options_about_proposals_are_refused(run, voc_folder, tmp_path, capsys):
         ["detect", run, image, "--out", tmp_path / "found", "--search", "fast"],
         ["evaluate", run, *data, "--search-side", "400"],
         ["evaluate", run, *data, "--proposals", tmp_path / "some.npz"],
+        ["evaluate", run, *data, "--processes", "2"],
     ):
-        option = next(a for a in arguments if str(a).startswith(("--search", "--proposals")))
+        option = next(a for a in arguments if str(a).startswith(("--search", "--pro")))
         error = error_of(arguments, capsys)
         assert option in error and "makes its own proposals" in error and error.count("\n") == 1
 

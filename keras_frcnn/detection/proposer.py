@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
+from keras_frcnn.errors import InputError
 from keras_frcnn.models.anchors import cells_of
 from keras_frcnn.models.heads import REGION_LAYER
 from keras_frcnn.models.propose import proposing
@@ -24,6 +25,9 @@ class Proposer:
         model: as `RegionProposalNetwork` or `FasterRCNN` builds it.
         pixel_means, min_side, max_side: as for `Detector`; those that the model knows.
         options: how proposals are made, as in detection; those that the model knows.
+
+    Raises:
+        InputError: the options have other anchors than the model was built with.
     """
 
     def __init__(
@@ -34,7 +38,14 @@ class Proposer:
         max_side: int | None = None,
         options: ProposalOptions | None = None,
     ):
-        options = options or model.options
+        own = getattr(model, "options", None)
+        options = options or own
+        if own and _anchors(options) != _anchors(own):
+            raise InputError(
+                f"options: the anchors of {model.name} have scales {own.scales}, ratios "
+                f"{own.ratios} and stride {own.stride}; dataclasses.replace(model.options, ...) "
+                "changes only what may be another"
+            )
         self.model = model
         self.pixel_means = pixel_means or model.pixel_means
         sides = np.atleast_1d(model.min_side if min_side is None else min_side)
@@ -101,6 +112,10 @@ class Proposer:
     def network_maps(self, images):
         """Features, scores and deltas of scaled images."""
         return self.maps(images, training=False)
+
+
+def _anchors(options: ProposalOptions):
+    return tuple(options.scales), tuple(options.ratios), options.stride
 
 
 def maps_of(model: keras.Model) -> keras.Model:

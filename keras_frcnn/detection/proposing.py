@@ -27,7 +27,7 @@ class ProposingDetector(Detector):
         options: how proposals are made; those that the model knows.
 
     Raises:
-        InputError: as `Detector`.
+        InputError: as `Detector` and `Proposer`.
     """
 
     kind = "faster_rcnn"

@@ -1,5 +1,7 @@
 """What is refused before anything is trained, where detector, data and proposals do not fit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.evaluate import evaluate_detector
 from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.faster_rcnn import FasterRCNN, RegionProposalNetwork
+from keras_frcnn.models.rpn import ProposalOptions
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.runs.directory import save_settings
 from keras_frcnn.training.alternating import train_alternating
@@ -64,6 +67,15 @@ def test_evaluation_has_proposals_where_the_detector_needs_them(alone, proposed)
 def test_detectors_of_other_models(build, kind, message):
     with pytest.raises(InputError, match=message):
         kind(build(NAMES, "tiny", None))
+
+
+def test_options_of_other_anchors():
+    """They would move the anchors of another network."""
+    model = FasterRCNN(NAMES, "tiny", None, ProposalOptions(scales=(2, 4)))
+    with pytest.raises(InputError, match=r"options: the anchors of .* have scales \(2, 4\)"):
+        ProposingDetector(model, options=ProposalOptions(test=100))
+    options = dataclasses.replace(model.options, test=7)
+    assert ProposingDetector(model, options=options).proposer.layer.post_nms == 7
 
 
 def test_what_a_killed_assembly_left_is_removed(alone, tmp_path):

@@ -15,10 +15,9 @@ from keras_frcnn.monitoring.region_pictures import draw_region_stages
 from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.proposals.recall import ranked_recall
 from keras_frcnn.proposals.saved import save_proposals
-from keras_frcnn.runs.directory import load_proposer
+from keras_frcnn.runs.directory import PROPOSALS, load_proposer
 from keras_frcnn.settings import Settings, option
 
-CACHE = "proposals.sqlite"  # of a run
 PICTURES = 8  # images that are drawn
 
 
@@ -29,7 +28,7 @@ def proposals(args) -> None:
         proposer, settings = load_proposer(args.run_dir, args.best, args.count)
     dataset = load_dataset(args.data, args.split, args.data_dir, asked_classes(args))
     if args.run_dir:
-        found = network_proposals(proposer, dataset, Path(args.run_dir) / CACHE)
+        found = network_proposals(proposer, dataset, Path(args.run_dir) / PROPOSALS)
     else:
         searched = proposals_of(dataset, Settings(**given(args)), args.processes)
         found = [boxes[: args.count] for boxes in searched.proposals]

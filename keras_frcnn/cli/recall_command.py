@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn.cli.common import asked_classes, load_dataset
-from keras_frcnn.cli.proposal_command import CACHE
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.detection.region_network import network_proposals
@@ -23,7 +22,7 @@ from keras_frcnn.pictures.charts import draw_recall
 from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.proposals.recall import RankedRecall, ranked_recall
 from keras_frcnn.proposals.saved import load_proposals
-from keras_frcnn.runs.directory import load_proposer
+from keras_frcnn.runs.directory import PROPOSALS, load_proposer
 from keras_frcnn.settings import Settings
 
 COUNTS = (50, 100, 300, 1000, 2000)
@@ -86,7 +85,7 @@ def _sources(args) -> dict[str, Find]:
 
 def _network(run: str, best: bool) -> Find:
     proposer, _ = load_proposer(run, best, max(COUNTS))
-    return lambda dataset: network_proposals(proposer, dataset, Path(run) / CACHE)
+    return lambda dataset: network_proposals(proposer, dataset, Path(run) / PROPOSALS)
 
 
 def _rows(name: str, found: RankedRecall) -> list[Row]:

@@ -30,6 +30,8 @@ from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.settings import Settings
 
+PROPOSALS = "proposals.sqlite"
+
 
 def save_settings(run: Path, settings: Settings) -> None:
     """Write `config.json`."""

@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import ImageSet
@@ -33,6 +34,7 @@ from keras_frcnn.runs.checkpoints import (
     remove_leftovers,
 )
 from keras_frcnn.runs.directory import (
+    PROPOSALS,
     detector_of,
     load_checkpoint,
     load_settings,
@@ -93,6 +95,8 @@ def train_alternating(
         remove_leftovers(run)
         check_data(run, images, resume and not changed_data)
         save_settings(run, settings)
+        if settings.deterministic:  # the proposals too, in a process that resumes with them
+            tf.config.experimental.enable_op_determinism()
         if not checkpoint_paths(run):
             options = {
                 "changed_data": changed_data,
@@ -160,7 +164,7 @@ def _train_step(run: Path, step: str, images: ImageSet, settings: Settings, opti
     print(f"step {step}")
     if own.detector == "fast_rcnn":
         before = run / STEPS[STEPS.index(step) - 1]
-        images = ImageSet(images.dataset, _proposals(before, images, run / "proposals.sqlite"))
+        images = ImageSet(images.dataset, _proposals(before, images, run / PROPOSALS))
     if done:  # by the path that it was begun with, which may be another by now
         own = dataclasses.replace(own, initial=load_settings(folder).initial)
     options = options | {"changed_data": options["changed_data"] and bool(done)}

@@ -228,7 +228,7 @@ def test_proposals_cannot_be_limited(detector_proposing, tmp_path):
 
 
 def test_several_scales_are_not_defined(detector_proposing):
-    with pytest.raises(InputError, match="makes its own proposals"):
+    with pytest.raises(InputError, match="is faster_rcnn, not fast_rcnn; use ProposingDetector"):
         MultiScaleDetector(detector_proposing.model, min_sides=(64, 96))
 
 

@@ -79,6 +79,9 @@ class StepCallbacks(keras.callbacks.CallbackList):
         super().on_train_batch_end(batch, logs)
         is_whole = batch + 1 == self.epoch_steps
         if is_whole or step == self.last_step:
+            if self.model.distribute_strategy.num_replicas_in_sync > 1:
+                # Those of a step are means over the devices; a share is one of all their images.
+                logs = self.model.get_metrics_result()
             super().on_epoch_end(epoch, dict(logs))
         if is_whole:
             self.model.reset_metrics()

@@ -26,12 +26,12 @@ from tests.exactness.numpy_fast_rcnn import (
 RPN = ("rpn_conv", "rpn_cls_score", "rpn_bbox_deltas")
 RPN_LAYERS = (*STRIDES, *RPN)
 LAYERS = (*RPN_LAYERS, *FAST_RCNN_LAYERS[len(STRIDES) :])
-# Of a cell of 4 x 4 pixels: 6 x 3, 4 x 4 and 3 x 6 pixels, and twice that.
+# Of a cell of 4 x 4 pixels: 6 x 3, 4 x 4 and 3 x 6 with sides rounded to even ones, and twice that.
 BASE = np.array(
     [
-        *([-1, 0.5, 5, 3.5], [-4, -1, 8, 5]),
+        *([-1, 0, 5, 4], [-4, -1, 8, 5]),
         *([0, 0, 4, 4], [-2, -2, 6, 6]),
-        *([0.5, -1, 3.5, 5], [-1, -4, 5, 8]),
+        *([0, -1, 4, 5], [-1, -4, 5, 8]),
     ],
     np.float32,
 )

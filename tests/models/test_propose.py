@@ -91,21 +91,21 @@ UP, DOWN = (float(np.nextafter(np.float32(1), np.float32(to))) for to in (2, 0))
 
 @pytest.mark.parametrize(
     "ratio, scale, stays",
-    [  # sides of 16 x 16 and, at ratio 2, of 11 x 22, and scaled pixels in an original one
+    [  # sides of 16 x 16 and, at ratio 2, of 12 x 22, and scaled pixels in an original one
         (1, (1.0, 1.0), True),
         (1, (UP, 1.0), False),  # the least width is a little more than 16
         (1, (1.0, UP), False),
         (1, (DOWN, DOWN), True),
-        (2, (0.6875, 1.375), True),  # 11 and 22 exactly
-        (2, (0.6875, 1.375 * UP), False),
-        (2, (0.6875 * UP, 1.375), False),
-        (2, (1.375, 0.6875), False),  # the axes exchanged
+        (2, (0.75, 1.375), True),  # 12 and 22 exactly
+        (2, (0.75, 1.375 * UP), False),
+        (2, (0.75 * UP, 1.375), False),
+        (2, (1.375, 0.75), False),  # the axes exchanged
     ],
 )
 def test_a_side_of_exactly_the_least_stays(ratio, scale, stays):
     layer = Propose((1,), (ratio,), post_nms=3)
     proposals, _ = call(layer, *only((64, 64), [(1, 2, 0)], 1), (64, 64), scale)
-    box = [32, 16, 48, 32] if ratio == 1 else [34.5, 13, 45.5, 35]
+    box = [32, 16, 48, 32] if ratio == 1 else [34, 13, 46, 35]
     assert proposals.tolist() == [box if stays else [-1] * 4, [-1] * 4, [-1] * 4]
 
 

@@ -1,6 +1,6 @@
 """The suppression among proposals against OpenCV, ONNX Runtime and TensorFlow's of one image.
 
-The boxes are anchors, whose corners are half pixels at most: no library's rounding decides.
+The boxes are anchors, whose corners are whole numbers: no library's rounding decides.
 """
 
 import cv2

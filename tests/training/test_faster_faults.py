@@ -94,7 +94,10 @@ def test_divergence_names_step_and_images(tmp_path, detector):
     folder.mkdir()
     dataset = tiny_dataset(folder)
     settings = tiny_settings(detector=detector, rate=1e6, steps=50, **SETTINGS)
-    settings = dataclasses.replace(settings, images_per_batch=2)
+    # All of these anchors have an object to learn from.
+    settings = dataclasses.replace(
+        settings, images_per_batch=2, anchor_scales=(4,), anchor_ratios=(1, 2)
+    )
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+ \(images: ") as found:
         train(tmp_path / "run", ImageSet(dataset), settings)
     message = str(found.value)

@@ -28,7 +28,8 @@ def test_two_devices_take_the_joint_step_of_one(tmp_path):
     )
     settings = tiny_settings(
         detector="faster_rcnn",
-        anchor_scales=(3, 5),
+        anchor_scales=(5, 6),
+        anchor_ratios=(1,),
         anchors_per_image=24,
         rois_per_image=40,
         proposals_train=60,

@@ -97,7 +97,10 @@ def _defaults(asked: dict) -> Settings:
     """The paper's settings; those of the network are the run's that the training starts from."""
     if asked.get("initial") is not None:
         run = load_settings(Path(asked["initial"]))
-        network = ("trunk", "fc_units", "min_side", "max_side", "anchor_scales", "anchor_ratios")
+        network = (
+            *("trunk", "fc_units", "min_side", "max_side"),
+            *("anchor_scales", "anchor_ratios", "proposal_min_size"),
+        )
         kind = {"detector": run.detector} | {k: asked[k] for k in _KINDS if k in asked}
         return Settings(weights=None, **kind, **{name: getattr(run, name) for name in network})
     trunk = asked.get("trunk", Settings.trunk)

@@ -61,8 +61,8 @@ class Proposer:
     def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Boxes [P, 4] in pixels of a uint8 RGB image [H, W, 3], best first, and objectness [P]."""
         boxes, objectness = (x[0].numpy() for x in self._traced(image[None]))
-        count = int(np.sum((boxes[:, 2:] > boxes[:, :2]).all(axis=1)))
-        return boxes[:count], objectness[:count]
+        is_real = ~(boxes == -1).all(axis=1)
+        return boxes[is_real], objectness[is_real]
 
     def objectness_map(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the network says of every anchor of a uint8 RGB image [H, W, 3], before any choice.

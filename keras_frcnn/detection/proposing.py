@@ -74,7 +74,7 @@ class ProposingDetector(Detector):
         """The detections of one image and the proposals [P, 4] that they came from, best first."""
         boxes, scores, classes, count, proposals = (x[0].numpy() for x in self._traced(image[None]))
         found = Detections(boxes[:count], scores[:count], classes[:count], self.class_names)
-        return found, proposals[(proposals[:, 2:] > proposals[:, :2]).all(axis=1)]
+        return found, proposals[~(proposals == -1).all(axis=1)]
 
     def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Proposals [P, 4] of one image, best first, and their objectness [P]."""

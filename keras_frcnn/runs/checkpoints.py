@@ -93,6 +93,19 @@ def read_checkpoint(path: Path, compile: bool = False) -> keras.Model:
         raise InputError(f"{path}: is whole, but cannot be loaded: {reason}") from error
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is what was written; reads all of it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        _check_whole(path)
+    except DamagedCheckpoint:
+        return False
+    return True
+
+
 def _check_whole(path: Path) -> None:
     """Keras reads weights without looking at the checksums."""
     try:

@@ -31,6 +31,7 @@ from keras_frcnn.runs.checkpoints import (
     checkpoint_path,
     checkpoint_paths,
     checkpoint_step,
+    is_whole,
     remove_leftovers,
 )
 from keras_frcnn.runs.directory import (
@@ -97,7 +98,7 @@ def train_alternating(
         save_settings(run, settings)
         if settings.deterministic:  # the proposals too, in a process that resumes with them
             tf.config.experimental.enable_op_determinism()
-        if not checkpoint_paths(run):
+        if not any(map(is_whole, checkpoint_paths(run))):
             options = {
                 "changed_data": changed_data,
                 "checkpoint_every": checkpoint_every,
@@ -159,7 +160,8 @@ def _train_step(run: Path, step: str, images: ImageSet, settings: Settings, opti
     folder = run / step
     own = step_settings(run, step, settings)
     done = checkpoint_paths(folder)
-    if done and checkpoint_step(done[0]) >= own.steps:
+    whole = next(filter(is_whole, done), None)
+    if whole and checkpoint_step(whole) >= own.steps:
         return
     print(f"step {step}")
     if own.detector == "fast_rcnn":
@@ -187,17 +189,16 @@ def _assemble(run: Path, settings: Settings) -> None:
         model = FasterRCNN(
             settings.class_names,
             settings.trunk,
-            None,
-            options_of(settings),
-            settings.rois_per_image,
-            settings.bg_iou_low,
-            (fast.target_mean, fast.target_std),
-            settings.fc_units,
-            settings.dropout,
-            None,
-            settings.min_side,
-            settings.max_side,
-            any(layer.name == "rescale" for layer in fast.layers),
+            weights=None,
+            options=options_of(settings),
+            rois_per_image=settings.rois_per_image,
+            bg_iou_low=settings.bg_iou_low,
+            targets=(fast.target_mean, fast.target_std),
+            fc_units=settings.fc_units,
+            dropout=settings.dropout,
+            min_side=settings.min_side,
+            max_side=settings.max_side,
+            rescale=any(layer.name == "rescale" for layer in fast.layers),
         )
     # The trunk is in both, with the same weights.
     trained = {layer.name: layer for layer in [*rpn.layers, *fast.layers]}

@@ -68,7 +68,7 @@ def check_proposals(settings: Settings, images: ImageSet, validation: Validation
             raise InputError(f"{name}proposals: {settings.detector} {does}")
 
 
-def warn_of_anchors(settings: Settings, dataset: Dataset) -> None:
+def check_training_anchors(settings: Settings, dataset: Dataset) -> None:
     """Refuse anchors that would stay untrained, and warn of those that hardly have objects."""
     options = options_of(settings)
     for line in check_anchors(

@@ -46,8 +46,8 @@ from keras_frcnn.training.checks import (
     check_data,
     check_detector,
     check_run,
+    check_training_anchors,
     completed,
-    warn_of_anchors,
 )
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.saving import Saving, unreadable_images_named
@@ -115,7 +115,7 @@ def train(
         remove_leftovers(run)
         check_data(run, images, resume and not changed_data)
         if settings.detector != "fast_rcnn" and not checkpoint_paths(run):
-            warn_of_anchors(settings, images.dataset)
+            check_training_anchors(settings, images.dataset)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()
         with distribution(devices, settings.images_per_batch).scope():

@@ -149,13 +149,3 @@ def test_four_steps_go_on_and_are_not_repeated(four, voc_folder, capsys):
     assert len(before) == 5
     assert main([*arguments, "--resume"]) == 0
     assert before == {p: p.stat().st_mtime_ns for p in four.rglob("*.keras")}
-
-
-def test_a_recipe_of_another_detector_keeps_none_of_its_numbers(voc_folder, cache, tmp_path):
-    """The 64 RoIs of Fast R-CNN's recipe are not those of joint training."""
-    run = tmp_path / "run"
-    arguments = ["train", "--recipe", "vgg16-bccd", "--data", voc_folder, "--split", "trainval"]
-    small = "--trunk squeezenet --fc-units 8,8 --min-side 64 --max-side 100 --steps 1 --decay-at 1"
-    options = [*small.split(), *DETECTOR.split(), "--precision", "float32", "--out", run]
-    assert main([str(a) for a in (*arguments, *options)]) == 0
-    assert (load_settings(run).rois_per_image, load_settings(run).bg_iou_low) == (128, 0)

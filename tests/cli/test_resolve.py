@@ -38,6 +38,14 @@ def test_options_take_the_place_of_the_recipes():
     ]
 
 
+def test_a_recipe_of_another_detector_keeps_none_of_its_numbers():
+    """The 64 RoIs of Fast R-CNN's recipe are not those of joint training."""
+    settings = settings_of("--recipe vgg16-bccd --detector faster_rcnn")
+    assert (settings.rois_per_image, settings.bg_iou_low) == (128, 0)
+    settings = settings_of("--recipe vgg16-bccd-faster --alternating true --bg-iou-low 0.1")
+    assert (settings.rois_per_image, settings.bg_iou_low) == (64, 0.1)
+
+
 def test_other_data_does_not_take_the_recipes_split():
     own = settings_of("--recipe vgg16-voc07 --data photos")
     assert (own.data, own.split) == ("photos", "")

@@ -94,8 +94,6 @@ def test_boxes_are_known_by_all_that_they_depend_on(proposer, tmp_path):
             ("min_size", 8.0),
             ("pre_nms_test", None),
             ("test", 21),
-            ("scales", (2.0, 5.0)),
-            ("ratios", (0.5, 1.0, 3.0)),
         )
     ]
     changed += [Proposer(model, min_side=95), Proposer(model, max_side=127)]

@@ -12,7 +12,12 @@ from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.heads import RPN
 from keras_frcnn.monitoring.validation import ValidationSet
-from keras_frcnn.runs.checkpoints import checkpoint_path, checkpoint_paths, read_checkpoint
+from keras_frcnn.runs.checkpoints import (
+    checkpoint_path,
+    checkpoint_paths,
+    is_whole,
+    read_checkpoint,
+)
 from keras_frcnn.runs.directory import load_checkpoint, load_detector, load_settings
 from keras_frcnn.training.alternating import STEPS, step_settings, train_alternating
 from keras_frcnn.training.build import build_and_compile, seeded
@@ -57,7 +62,7 @@ def run(tmp_path_factory, data):
     with pytest.MonkeyPatch.context() as patch:
         add_trunk(patch)
         run = tmp_path_factory.mktemp("runs") / "run"
-        train_alternating(run, data, settings_of(), ValidationSet(data))
+        train_alternating(run, data, settings_of(), ValidationSet(data), checkpoint_every=2)
         return run
 
 
@@ -199,3 +204,17 @@ def test_killed_runs_end_with_the_same_bits(data, tmp_path, kills):
         for name in expected:
             np.testing.assert_array_equal(found[name], expected[name], f"{name}: {points}")
     assert_equal(weights(killed), weights(whole))
+
+
+def test_a_damaged_end_of_a_step_is_trained_again(run, data, tmp_path):
+    """From the checkpoint before, and not passed over for it."""
+    copy = tmp_path / "moved"
+    shutil.copytree(run, copy)
+    expected = weights(copy)
+    for path in (checkpoint_path(copy, 4), checkpoint_path(copy / "4-fast-rcnn", 4)):
+        path.write_bytes(path.read_bytes()[:-100])
+    train_alternating(copy, data, settings_of(), resume=True)
+    assert all(map(is_whole, checkpoint_paths(copy / "4-fast-rcnn")))
+    found = weights(copy)
+    for key in expected:
+        np.testing.assert_allclose(found[key], expected[key], 1e-5, 1e-6)

@@ -65,11 +65,12 @@ def test_two_steps_of_joint_training_equal_numpy(float64):
 
     model = tiny_faster.tiny_faster_rcnn()
     assert len(model.trainable_variables) == 2 * len(numpy_faster_rcnn.LAYERS)
-    data = [tiny_faster.joint_batch(seed) for seed in (0, 1)]
+    data = [tiny_faster.joint_batch(seed) for seed in (2, 3)]
     check_two_steps(model, numpy_faster_rcnn.LAYERS, data, numpy_loss)
-    for labels in labels_seen:  # of all kinds, and more than the objects alone
-        assert (labels > 0).sum() > 4 and (labels == 0).sum() > 8
-        assert (labels > 0).sum(axis=1).max() <= tiny_faster.ROIS / 4
+    fg = [(labels > 0).sum(axis=1) for labels in labels_seen]
+    assert np.max(fg) <= tiny_faster.ROIS / 4  # all of them are drawn
+    assert np.sum(fg) > 8 + 2  # proposals too, besides the objects
+    assert all((labels == 0).sum() > 20 for labels in labels_seen)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ TRUNK = Trunk(
 )
 # Of kernels whose own would hide their gradients; proposals stay near their anchors.
 STD = {"cls_score": 0.5, "bbox_deltas": 0.5}
-STD |= {"rpn_conv": 0.3, "rpn_cls_score": 0.5, "rpn_bbox_deltas": 0.1}
+STD |= {"rpn_conv": 0.3, "rpn_cls_score": 0.5, "rpn_bbox_deltas": 0.02}
 SIZE = (22, 32)  # of the batch's images, of which the second is smaller
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_frcnn.batches.pipeline import batch_records, training_dataset
+from keras_frcnn.batches.examples import batch_records
+from keras_frcnn.batches.pipeline import batches_for, training_dataset
 from keras_frcnn.cli import __main__ as cli
 from keras_frcnn.cli import commands
 from keras_frcnn.data.dataset import ImageSet
@@ -82,19 +83,19 @@ def test_signal_finishes_the_step_and_saves_and_resume_goes_on(data, tmp_path, a
     assert signal.getsignal(number) is handler
 
     fed = []
-    whole = training_dataset
+    whole = batches_for
 
     def watched(*args):
         fed.append(next(iter(whole(*args))))
         return whole(*args)
 
-    training.training_dataset, at_step.seen[:] = watched, []
+    training.batches_for, at_step.seen[:] = watched, []
     try:
         train(tmp_path / "run", data, settings, resume=True)
     finally:
-        training.training_dataset = whole
+        training.batches_for = whole
     assert at_step.seen == [(3, 0.01), (4, 0.001), (5, 0.001)]
-    fourth = list(whole(data, (103.939, 116.779, 123.68), settings).take(4))[3]
+    fourth = list(training_dataset(data, (103.939, 116.779, 123.68), settings).take(4))[3]
     np.testing.assert_array_equal(fed[0][0]["images"], fourth[0]["images"])
     np.testing.assert_array_equal(fed[0][1]["cls_score"], fourth[1]["cls_score"])
 

@@ -22,7 +22,7 @@ RECIPE = replace(
         squeezenet_voc07_subset.RECIPE.settings,
         recipe="squeezenet-voc07-subset-faster",
         detector="faster_rcnn",
-        # With 128 RoIs, background from IoU 0 on and 5000 steps, the defaults of joint training, and
+        # With 128 RoIs and background from IoU 0 on, the defaults of joint training, 5000 steps and
         # the paper's anchors, 6.4, 12.8 and 25.6 at 480 pixels, the mAP was 0.362.
         rois_per_image=64,
         bg_iou_low=0.1,

@@ -19,6 +19,7 @@ from keras_frcnn.detection.proposing import ProposingDetector
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
 ROIS = tf.TensorSpec([None, None, 4], tf.float32, "rois")
 
+# What a detector is set to, beside the names of its classes.
 SETTINGS = (
     "pixel_means",
     "min_side",
@@ -26,7 +27,6 @@ SETTINGS = (
     "score_threshold",
     "nms_iou",
     "max_detections",
-    "class_names",
 )
 
 
@@ -75,7 +75,7 @@ class TracedProposingDetector(ProposingDetector):
 
 
 def _settings(detector):
-    return {name: getattr(detector, name) for name in SETTINGS}
+    return {name: getattr(detector, name) for name in (*SETTINGS, "class_names")}
 
 
 def _matrices(model):

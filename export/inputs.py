@@ -80,11 +80,6 @@ def check_pixels_alone(images: tf.Tensor, max_pixels: int) -> tf.Tensor:
         return tf.identity(images)
 
 
-def is_padding(proposals: tf.Tensor) -> tf.Tensor:
-    """Which rows [..., 4] only fill up a batch: [...] bool."""
-    return tf.reduce_all(proposals == -1.0, axis=-1)
-
-
 def decode(encoded: tf.Tensor, index: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """The upright image in a JPEG or PNG file, uint8 RGB [H, W, 3].
 

@@ -26,7 +26,7 @@ from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
-from keras_frcnn.export.frozen import traced
+from keras_frcnn.export.frozen import SETTINGS, traced
 from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures
@@ -38,16 +38,6 @@ OP_NAMESPACE = "KerasFrcnn"  # of the ops in custom_ops
 
 # TensorFlow's own ops that need the Python process that made them.
 PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
-
-DETECTOR_SETTINGS = (
-    "kind",
-    "pixel_means",
-    "min_side",
-    "max_side",
-    "score_threshold",
-    "nms_iou",
-    "max_detections",
-)
 
 
 def export_saved_model(
@@ -203,7 +193,7 @@ def _check(class_names, detector, version, overwrite, ops, precision, max_pixels
 
 def _described(detector):
     """The detector's settings for `model.json`, and how it makes proposals if it does."""
-    about = {name: getattr(detector, name) for name in DETECTOR_SETTINGS}
+    about = {name: getattr(detector, name) for name in ("kind", *SETTINGS)}
     if not detector.needs_proposals:
         about["options"] = dataclasses.asdict(detector.options)
     return about

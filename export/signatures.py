@@ -151,7 +151,7 @@ def _raw(detector, images, *proposals):
     probabilities, deltas, *made = detector.predict(images, *proposals)
     proposals = (proposals or made)[0]
     boxes = box_ops.clip(box_ops.decode(proposals[:, :, None], deltas), tf.shape(images)[1:3])
-    is_real = ~inputs.is_padding(proposals)
+    is_real = ~box_ops.is_padding(proposals)
     outputs = {
         "raw_detection_boxes": tf.where(is_real[:, :, None, None], _normalized(boxes, images), 0.0),
         "raw_detection_scores": tf.where(is_real[:, :, None], probabilities, 0.0),

@@ -31,6 +31,11 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.maximum(boxes[..., 2:] - boxes[..., :2], 0.0), axis=-1)
 
 
+def is_padding(boxes: tf.Tensor) -> tf.Tensor:
+    """Which rows [..., 4] only fill up a list of boxes, four times -1: [...] bool."""
+    return tf.reduce_all(boxes == -1.0, axis=-1)
+
+
 def encode(rois: tf.Tensor, gt_boxes: tf.Tensor) -> tf.Tensor:
     """Regression targets (tx, ty, tw, th) that take `rois` to `gt_boxes`, both [..., 4].
 

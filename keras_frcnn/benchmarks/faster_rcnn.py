@@ -9,38 +9,31 @@ The weights are random, with the last layers of the region proposal network scal
 proposals`.
 """
 
-import argparse
-import os
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn.benchmarks.detect_steps import (
     HEADS,
     POOL,
-    PRECISIONS,
     PREPARE,
     SUPPRESS,
     TRUNK,
     Source,
 )
+from keras_frcnn.benchmarks.proposals_options import conditions, parser_of, precisions_of, show
 from keras_frcnn.benchmarks.proposals_steps import (
     BOXES,
-    COUNT,
     DETECTION,
     LAYERS,
     SEARCH,
-    SIZE,
     Step,
     photographs,
 )
 from keras_frcnn.benchmarks.proposals_steps import SUPPRESS as SUPPRESS_ANCHORS
-from keras_frcnn.benchmarks.roi_pool_workload import processor_name
 from keras_frcnn.benchmarks.tables import markdown, ms
-from keras_frcnn.benchmarks.turns import OUTPUT, STEP, Program
-from keras_frcnn.files import replacing
+from keras_frcnn.benchmarks.turns import OUTPUT, Program, time_steps
 
 FAST, FASTER = "Fast R-CNN", "Faster R-CNN"
 SEARCHER = "keras_frcnn.benchmarks.proposals_search"
@@ -101,12 +94,7 @@ def measure(
             for name in programs
             for step in steps_of(name, i, precisions)
         ]
-        for name, step in pairs:  # the first run arranges its weights
-            programs[name].ask((STEP, step))
-        taken = {pair: [] for pair in pairs}
-        for _ in range(rounds):
-            for name, step in pairs:
-                taken[name, step].append(programs[name].ask((STEP, step))[0])
+        taken = time_steps(programs, pairs, rounds)
         found = {FAST: statistics.mean(map(len, proposals))}
         made = [Step(DETECTION, i, precisions[0]) for i in range(len(images))]
         found[FASTER] = statistics.mean(
@@ -169,46 +157,17 @@ def format_stages(times: Times, precisions: Sequence[str]) -> str:
 
 def main(argv: list[str]) -> int:
     """Measure, print the tables and save them; the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="keras-frcnn bench faster-rcnn",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=Path("faster_rcnn_benchmark.md"))
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=3, help="measurements (%(default)s)")
-    parser.add_argument(
-        "--photos",
-        type=Path,
-        metavar="FOLDER",
-        help=f"takes its first {COUNT} photographs, cut to 600 x 1000; default: made-up ones",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        action="append",
-        help="may be repeated; default: float32, and bfloat16 where the processor multiplies it",
-    )
+    parser = parser_of("faster-rcnn", __doc__, "faster_rcnn_benchmark.md")
     args = parser.parse_args(argv)
-
-    import tensorflow as tf
-
-    from keras_frcnn.training.devices import processor_has_bfloat16
-
-    precisions = args.precision or (PRECISIONS if processor_has_bfloat16() else PRECISIONS[:1])
+    precisions = precisions_of(args)
     images = photographs(args.photos)
     times, found = measure(Source(), images, precisions, args.threads, args.rounds)
     text = (
-        f"{processor_name()}, {args.threads} threads, TensorFlow {tf.__version__}; medians of "
-        f"{args.rounds} rounds on {len(images)} {'' if args.photos else 'made-up '}photographs of "
-        f"{SIZE[0]} x {SIZE[1]} pixels. VGG16; {found[FAST]:.0f} proposals of selective search, "
+        f"{conditions(args, len(images))} VGG16; {found[FAST]:.0f} proposals of selective search, "
         f"{found[FASTER]:.0f} of the network.\n\n"
         + format_ratios(times, precisions)
         + "\nStages of a detection in the first of them, each run by itself:\n\n"
         + format_stages(times, precisions)
     )
-    print(text)
-    with replacing(args.out) as partial:
-        partial.write_text(text, "utf-8")
-    print(f"Saved to {args.out}")
+    show(text, args.out)
     return 0

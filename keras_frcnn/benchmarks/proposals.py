@@ -9,28 +9,21 @@ The weights are random, with the last layers scaled so that scores and offsets s
 trained network; `--run` measures a trained one as well.
 """
 
-import argparse
-import os
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from keras_frcnn.benchmarks.detect_steps import PRECISIONS
+from keras_frcnn.benchmarks.proposals_options import conditions, parser_of, precisions_of, show
 from keras_frcnn.benchmarks.proposals_steps import (
-    COUNT,
     LAYERS,
     NUMBERS,
     PROPOSE,
     SEARCH,
-    SIZE,
     SUPPRESS,
     Step,
     photographs,
 )
-from keras_frcnn.benchmarks.roi_pool_workload import processor_name
 from keras_frcnn.benchmarks.tables import markdown, ms
-from keras_frcnn.benchmarks.turns import OUTPUT, STEP, Program
-from keras_frcnn.files import replacing
+from keras_frcnn.benchmarks.turns import OUTPUT, Program, time_steps
 
 TRUNKS = ("vgg16", "squeezenet")
 SEARCHER = "keras_frcnn.benchmarks.proposals_search"
@@ -87,12 +80,7 @@ def measure(
             for s in turns[n]
             if s.photograph == i
         ]
-        for name, step in pairs:  # the first run arranges its weights
-            programs[name].ask((STEP, step))
-        times = {pair: [] for pair in pairs}
-        for _ in range(rounds):
-            for name, step in pairs:
-                times[name, step].append(programs[name].ask((STEP, step))[0])
+        times = time_steps(programs, pairs, rounds)
     finally:
         for program in programs.values():
             program.close()
@@ -146,55 +134,26 @@ def format_suppression(
 
 def main(argv: list[str]) -> int:
     """Measure, print the tables and save them; the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="keras-frcnn bench proposals",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, default=Path("proposals_benchmark.md"))
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=3, help="measurements (%(default)s)")
-    parser.add_argument(
-        "--photos",
-        type=Path,
-        metavar="FOLDER",
-        help=f"takes its first {COUNT} photographs, cut to 600 x 1000; default: made-up ones",
-    )
+    parser = parser_of("proposals", __doc__, "proposals_benchmark.md")
     parser.add_argument("--run", help="a run of faster_rcnn or rpn, measured beside; at 600 pixels")
     parser.add_argument(
         "--trunk", choices=TRUNKS, action="append", help="may be repeated; default: both"
     )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        action="append",
-        help="may be repeated; default: float32, and bfloat16 where the processor multiplies it",
-    )
     args = parser.parse_args(argv)
-
-    import tensorflow as tf
-
-    from keras_frcnn.training.devices import processor_has_bfloat16
-
-    precisions = args.precision or (PRECISIONS if processor_has_bfloat16() else PRECISIONS[:1])
+    precisions = precisions_of(args)
     networks = {trunk: (trunk, None) for trunk in args.trunk or TRUNKS}
     if args.run:
         networks["the run's"] = ("", args.run)
     images = photographs(args.photos)
     times, found = measure(images, networks, precisions, args.threads, args.rounds)
     text = (
-        f"{processor_name()}, {args.threads} threads, TensorFlow {tf.__version__}; medians of "
-        f"{args.rounds} rounds on {len(images)} {'' if args.photos else 'made-up '}photographs of "
-        f"{SIZE[0]} x {SIZE[1]} pixels.\n\n"
+        f"{conditions(args, len(images))}\n\n"
         + format_ratios(times, list(networks), precisions)
         + f"\nThe aim for decoding and suppression is {ms(AIM_SUPPRESS)} ms. With the numbers of "
         f"detection, joint training and the four steps, {precisions[0]}, milliseconds:\n\n"
         + format_suppression(times, list(networks), precisions[0], found)
     )
-    print(text)
-    with replacing(args.out) as partial:
-        partial.write_text(text, "utf-8")
-    print(f"Saved to {args.out}")
+    show(text, args.out)
     return 0
 
 

@@ -8,7 +8,7 @@ import importlib
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -61,6 +61,25 @@ class Program:
 
     def __exit__(self, *failure):
         self.close()
+
+
+def time_steps(
+    programs: Mapping[str, Program], steps: Sequence[tuple[str, Hashable]], rounds: int
+) -> dict[tuple[str, Hashable], list[float]]:
+    """The wall seconds of steps of several programs (`answer_named`), a number for each round.
+
+    Args:
+        programs: by name.
+        steps: the name of a program and that of its step, in the order of a round.
+        rounds: how many are measured, after one in which the programs arrange their weights.
+    """
+    for name, step in steps:
+        programs[name].ask((STEP, step))
+    times = {pair: [] for pair in steps}
+    for _ in range(rounds):
+        for name, step in steps:
+            times[name, step].append(programs[name].ask((STEP, step))[0])
+    return times
 
 
 class Stopwatch:

@@ -76,3 +76,13 @@ class ImageSet:
                 raise InputError(
                     f"proposals of {record.filename}: must be [P, 4], not {list(np.shape(boxes))}"
                 )
+
+    def check_proposals(self, are_needed: bool, detector: str, name: str = "proposals") -> None:
+        """Refuse to be without proposals where they are needed, and to bring some where not.
+
+        Raises:
+            InputError: it is so; `detector` and `name` are what the message calls them.
+        """
+        if are_needed == (self.proposals is None):
+            does = "needs some" if are_needed else "makes its own; leave them out"
+            raise InputError(f"{name}: {detector} {does}")

@@ -1,5 +1,8 @@
 """From the pixels of an image file to what the network sees: scale and subtract the mean."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 CELL = 16  # pixels of an image a side, at least
@@ -15,6 +18,12 @@ def scaled_size(image_size: tf.Tensor, min_side: int, max_side: int) -> tf.Tenso
     min_side, max_side = tf.cast(min_side, tf.float32), tf.cast(max_side, tf.float32)
     scale = tf.minimum(min_side / tf.reduce_min(size), max_side / tf.reduce_max(size))
     return tf.maximum(tf.cast(tf.round(size * scale), tf.int32), 1)
+
+
+def detection_side(min_side: int | Sequence[int]) -> int:
+    """The `min_side` that images are scaled to in detection: of several the middle one."""
+    sides = np.sort(np.atleast_1d(min_side))
+    return int(sides[len(sides) // 2])
 
 
 def scale_image(image: tf.Tensor, size: tf.Tensor, pixel_means) -> tf.Tensor:

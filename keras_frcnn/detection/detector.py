@@ -10,7 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
+from keras_frcnn.data.preprocessing import (
+    box_scale,
+    detection_side,
+    pad_small,
+    scale_image,
+    scaled_size,
+)
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.errors import InputError
@@ -62,8 +68,7 @@ class Detector:
                 f"pixel_means: the model {model.name} does not know them; give those (B, G, R) of "
                 "its trunk, such as (103.939, 116.779, 123.68) for VGG16"
             )
-        sides = np.atleast_1d(known("min_side", min_side, 600))
-        self.min_side = int(np.sort(sides)[len(sides) // 2])
+        self.min_side = detection_side(known("min_side", min_side, 600))
         self.max_side = known("max_side", max_side, 1000)
         self.class_names = tuple(known("class_names", class_names, ()))
         self.score_threshold = score_threshold

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
+from keras_frcnn import boxes as box_ops
+from keras_frcnn.data.preprocessing import (
+    box_scale,
+    detection_side,
+    pad_small,
+    scale_image,
+    scaled_size,
+)
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.anchors import cells_of
 from keras_frcnn.models.heads import REGION_LAYER
@@ -48,8 +55,7 @@ class Proposer:
             )
         self.model = model
         self.pixel_means = pixel_means or model.pixel_means
-        sides = np.atleast_1d(model.min_side if min_side is None else min_side)
-        self.min_side = int(np.sort(sides)[len(sides) // 2])
+        self.min_side = detection_side(model.min_side if min_side is None else min_side)
         self.max_side = max_side or model.max_side
         self.layer = proposing(options, options.pre_nms_test, options.test)
         self.maps = maps_of(model)
@@ -61,7 +67,7 @@ class Proposer:
     def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Boxes [P, 4] in pixels of a uint8 RGB image [H, W, 3], best first, and objectness [P]."""
         boxes, objectness = (x[0].numpy() for x in self._traced(image[None]))
-        is_real = ~(boxes == -1).all(axis=1)
+        is_real = ~box_ops.is_padding(boxes).numpy()
         return boxes[is_real], objectness[is_real]
 
     def objectness_map(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +111,7 @@ class Proposer:
             tf.tile(size[None], [n, 1]),
             tf.tile(scale[None, :2], [n, 1]),
         )
-        is_padding = tf.reduce_all(proposals == -1.0, axis=-1, keepdims=True)
+        is_padding = box_ops.is_padding(proposals)[..., None]
         proposals = tf.where(is_padding, -1.0, proposals / scale)
         return maps["features"], proposals, objectness, scale
 

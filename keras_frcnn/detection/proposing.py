@@ -4,12 +4,11 @@ Shape letters: N images, H x W pixels, P proposals an image, K object classes, D
 image.
 """
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frcnn import boxes as box_ops
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.postprocess import postprocess
@@ -22,8 +21,7 @@ class ProposingDetector(Detector):
 
     Args:
         model: as `keras_frcnn.models.faster_rcnn.FasterRCNN` builds it.
-        pixel_means, min_side, max_side, score_threshold, nms_iou, max_detections, class_names: as
-            for `Detector`.
+        pixel_means, settings: as `Detector` takes them.
         options: how proposals are made; those that the model knows.
 
     Raises:
@@ -37,24 +35,11 @@ class ProposingDetector(Detector):
         self,
         model: keras.Model,
         pixel_means: tuple[float, float, float] | None = None,
-        min_side: int | Sequence[int] | None = None,
-        max_side: int | None = None,
-        score_threshold: float = 0.05,
-        nms_iou: float = 0.3,
-        max_detections: int = 100,
-        class_names: Sequence[str] | None = None,
+        *,
         options: ProposalOptions | None = None,
+        **settings,
     ):
-        super().__init__(
-            model,
-            pixel_means,
-            min_side,
-            max_side,
-            score_threshold,
-            nms_iou,
-            max_detections,
-            class_names,
-        )
+        super().__init__(model, pixel_means, **settings)
         self.options = options or model.options
         self.proposer = Proposer(
             model, self.pixel_means, self.min_side, self.max_side, self.options
@@ -74,7 +59,7 @@ class ProposingDetector(Detector):
         """The detections of one image and the proposals [P, 4] that they came from, best first."""
         boxes, scores, classes, count, proposals = (x[0].numpy() for x in self._traced(image[None]))
         found = Detections(boxes[:count], scores[:count], classes[:count], self.class_names)
-        return found, proposals[~(proposals == -1).all(axis=1)]
+        return found, proposals[~box_ops.is_padding(proposals).numpy()]
 
     def propose(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Proposals [P, 4] of one image, best first, and their objectness [P]."""

@@ -10,7 +10,6 @@ from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
-from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.voc import Evaluation, evaluate
 from keras_frcnn.files import write_json
 from keras_frcnn.progress_bar import counted
@@ -48,9 +47,7 @@ def evaluate_detector(
         InputError: the classes of the data set are not those that the detector knows, or it needs
             proposals and has none, or the other way round.
     """
-    if detector.needs_proposals == (images.proposals is None):
-        does = "needs some" if detector.needs_proposals else "makes its own; leave them out"
-        raise InputError(f"proposals: the detector {does}")
+    images.check_proposals(detector.needs_proposals, "the detector")
     if detector.class_names:
         check_class_names(detector.class_names, images.dataset, "the detector")
     detections = list(detect_all(detector, images))

@@ -44,6 +44,22 @@ def checked_trunk(trunk: str | Trunk) -> Trunk:
     return TRUNKS[trunk] if isinstance(trunk, str) else trunk
 
 
+def description(
+    class_names: Sequence[str],
+    trunk: str | Trunk,
+    min_side: int | Sequence[int],
+    max_side: int,
+) -> dict:
+    """What a `DetectionModel` shall know, whichever it is."""
+    return {
+        "class_names": checked_names(class_names),
+        "trunk": trunk if isinstance(trunk, str) else None,
+        "pixel_means": checked_trunk(trunk).pixel_means,
+        "min_side": (min_side,) if isinstance(min_side, int) else min_side,
+        "max_side": max_side,
+    }
+
+
 def features_of(images, trunk: Trunk, rescale: bool):
     """The feature map of scaled images [N, H, W, 3].
 

@@ -54,30 +54,6 @@ class DetectionModel(keras.Model):
         super().__init__(*args, **kwargs)
         if isinstance(self.output, dict):  # the columns of the log are called as the outputs
             self.output_names = sorted(self.output)
-        self._set(
-            class_names,
-            trunk,
-            pixel_means,
-            min_side,
-            max_side,
-            target_mean,
-            target_std,
-            detector,
-            options,
-        )
-
-    def _set(
-        self,
-        class_names,
-        trunk,
-        pixel_means,
-        min_side,
-        max_side,
-        target_mean,
-        target_std,
-        detector,
-        options,
-    ):
         self.class_names = tuple(class_names)
         self.trunk = trunk
         self.pixel_means = None if pixel_means is None else tuple(map(float, pixel_means))
@@ -189,7 +165,8 @@ _FIELDS = (
 def copy_description(source: keras.Model, copy: keras.Model) -> None:
     """Let a clone know what `source` knows, if that is a `DetectionModel`."""
     if isinstance(source, DetectionModel):
-        copy._set(**{field: getattr(source, field) for field in _FIELDS})
+        for field in _FIELDS:
+            setattr(copy, field, getattr(source, field))
 
 
 def _plain(value):

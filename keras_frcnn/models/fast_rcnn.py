@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.building import (
-    checked_names,
     checked_trunk,
+    description,
     features_of,
     load_and_freeze,
     model_name,
@@ -75,26 +75,21 @@ def FastRCNN(
             `trunk` is unknown, or `weights` or `targets` do not fit.
     """
     spec = checked_trunk(trunk)
-    class_names = checked_names(class_names)
-    mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, len(class_names))
+    about = description(class_names, trunk, min_side, max_side)
+    classes = len(about["class_names"])
+    mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, classes)
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
     features = features_of(images, spec, weights is None if rescale is None else rescale)
     x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
-    cls_score, bbox_pred = box_head(
-        x, len(class_names), fc_units or spec.fc_units, dropout, mean, std
-    )
+    cls_score, bbox_pred = box_head(x, classes, fc_units or spec.fc_units, dropout, mean, std)
     model = DetectionModel(
         {"images": images, "rois": rois},
         {"cls_score": cls_score, "bbox_pred": bbox_pred},
         name=model_name(trunk),
-        class_names=class_names,
-        trunk=trunk if isinstance(trunk, str) else None,
-        pixel_means=spec.pixel_means,
-        min_side=(min_side,) if isinstance(min_side, int) else min_side,
-        max_side=max_side,
         target_mean=mean,
         target_std=std,
+        **about,
     )
     load_and_freeze(model, spec, weights, finetune_from, "fast_rcnn")
     return model

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import keras
 
 from keras_frcnn.models.building import (
-    checked_names,
     checked_trunk,
+    description,
     features_of,
     load_and_freeze,
     model_name,
@@ -66,7 +66,7 @@ def RegionProposalNetwork(
         name=model_name(trunk, "rpn"),
         detector="rpn",
         options=options,
-        **_description(class_names, trunk, spec, min_side, max_side),
+        **description(class_names, trunk, min_side, max_side),
     )
     load_and_freeze(model, spec, weights, finetune_from, "rpn")
     return model
@@ -123,8 +123,8 @@ def FasterRCNN(
     """
     spec = checked_trunk(trunk)
     options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
-    description = _description(class_names, trunk, spec, min_side, max_side)
-    classes = len(description["class_names"])
+    about = description(class_names, trunk, min_side, max_side)
+    classes = len(about["class_names"])
     mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, classes)
     inputs = {
         "images": keras.Input((None, None, 3), name="images"),
@@ -164,18 +164,7 @@ def FasterRCNN(
         target_std=std,
         detector="faster_rcnn",
         options=options,
-        **description,
+        **about,
     )
     load_and_freeze(model, spec, weights, finetune_from, "faster_rcnn")
     return model
-
-
-def _description(class_names, trunk, spec, min_side, max_side) -> dict:
-    """What a `DetectionModel` shall know, whichever it is."""
-    return {
-        "class_names": checked_names(class_names),
-        "trunk": trunk if isinstance(trunk, str) else None,
-        "pixel_means": spec.pixel_means,
-        "min_side": (min_side,) if isinstance(min_side, int) else min_side,
-        "max_side": max_side,
-    }

@@ -7,6 +7,7 @@ k boxes before the suppression.
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
@@ -58,6 +59,11 @@ class Propose(keras.layers.Layer):
         self.nms_iou, self.min_size = nms_iou, min_size
         self.supports_jit = False  # XLA has another op for the suppression
 
+    @property
+    def base(self) -> np.ndarray:
+        """The anchors of the first cell, [A, 4]."""
+        return base_anchors(self.scales, self.ratios, self.stride)
+
     def call(self, scores, deltas, image_sizes, box_scales):
         """Return proposals [N, P, 4] and objectness [N, P]."""
         # On the host, where RoI pooling wants its boxes and the suppression has its only kernel.
@@ -79,8 +85,7 @@ class Propose(keras.layers.Layer):
     def _boxes(self, deltas, image_sizes):
         """The moved anchors, clipped: [N, H', W', A, 4]."""
         rows, columns, a = tf.unstack(tf.shape(deltas)[1:4])
-        base = base_anchors(self.scales, self.ratios, self.stride)
-        grid = tf.reshape(anchor_grid(rows, columns, base, self.stride), [rows, columns, a, 4])
+        grid = tf.reshape(anchor_grid(rows, columns, self.base, self.stride), [rows, columns, a, 4])
         boxes = box_ops.decode(grid, deltas)
         return box_ops.clip(boxes, image_sizes[:, None, None, None])
 

@@ -11,7 +11,7 @@ from keras_frcnn.batches.anchor_targets import anchor_targets
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.data.preprocessing import box_scale, scaled_size
 from keras_frcnn.detection.proposer import Proposer
-from keras_frcnn.models.anchors import anchor_boxes, base_anchors
+from keras_frcnn.models.anchors import anchor_boxes
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.heat_map import draw_heat_map
 
@@ -45,7 +45,7 @@ def draw_training_anchors(
     seed: Sequence[int],
 ) -> Image.Image:
     """The anchors that a step of training might sample from the image; see `anchor_targets`."""
-    base = _base(proposer)
+    layer = proposer.layer
     image_size = tf.constant(image.shape[:2])
     size = scaled_size(image_size, proposer.min_side, proposer.max_side)
     scale = box_scale(image_size, size)
@@ -53,11 +53,11 @@ def draw_training_anchors(
         size,
         tf.constant(record.boxes[~record.is_difficult]) * scale,
         tf.convert_to_tensor(seed),
-        base,
-        proposer.layer.stride,
+        layer.base,
+        layer.stride,
         anchors_per_image,
     )
-    anchors = anchor_boxes(index, base, proposer.layer.stride) / scale
+    anchors = anchor_boxes(index, layer.base, layer.stride) / scale
     return pictures.draw_sampled_anchors(image, anchors.numpy(), labels.numpy())
 
 
@@ -79,8 +79,3 @@ def draw_objectness(proposer: Proposer, image: np.ndarray) -> list[Image.Image]:
         )
         for i, scale in enumerate(layer.scales)
     ]
-
-
-def _base(proposer: Proposer) -> np.ndarray:
-    layer = proposer.layer
-    return base_anchors(layer.scales, layer.ratios, layer.stride)

@@ -47,10 +47,11 @@ class StagePictures(keras.callbacks.Callback):
         super().__init__()
         self.detector = detector
         self.class_names = images.dataset.class_names
-        proposals = images.proposals or [None] * len(images.dataset.images)
-        pairs = zip(images.dataset.images, proposals, strict=True)
-        self.batch = [(r, p) for r, p in pairs if not r.is_difficult.all()][: self.COUNT]
-        self.proposes = images.proposals is None
+        self.proposes = images.proposals is None  # the detector does
+        records = images.dataset.images
+        shown = [i for i, r in enumerate(records) if not r.is_difficult.all()][: self.COUNT]
+        self.records = [records[i] for i in shown]
+        self.proposals = [] if self.proposes else [images.proposals[i] for i in shown]
         self.every = every
         self.settings = settings
         self.events = events
@@ -68,12 +69,14 @@ class StagePictures(keras.callbacks.Callback):
     def draw(self, step: int) -> Image.Image:
         """The pictures of the model as it is now."""
         rows = []
-        for i, (record, proposals) in enumerate(self.batch):
+        for i, record in enumerate(self.records):
             image = read_image(record.path, record.orientation)
             seed = tf.random.fold_in(tf.constant([self.settings.seed, i]), step)
-            stages = self._from_proposals if proposals is not None else self._from_anchors
-            row = [pictures.draw_ground_truth(image, record, self.class_names)]
-            rows.append(row + stages(image, record, proposals, seed))
+            if self.proposes:
+                stages = self._from_anchors(image, record, seed)
+            else:
+                stages = self._from_proposals(image, record, self.proposals[i], seed)
+            rows.append([pictures.draw_ground_truth(image, record, self.class_names), *stages])
         stages = [picture for row in rows for picture in row]
         return pictures.contact_sheet(stages, columns=len(stages) // len(rows), cell_size=360)
 
@@ -81,7 +84,7 @@ class StagePictures(keras.callbacks.Callback):
         """The heat maps of the region proposal network as it is now, a row for each image."""
         rows = [
             draw_objectness(self._proposer(), read_image(record.path, record.orientation))
-            for record, _ in self.batch
+            for record in self.records
         ]
         drawn = [picture for row in rows for picture in row]
         return pictures.contact_sheet(drawn, columns=len(rows[0]), cell_size=360)
@@ -103,7 +106,7 @@ class StagePictures(keras.callbacks.Callback):
             pictures.draw_detections(image, found, self.class_names),
         ]
 
-    def _from_anchors(self, image, record, _, seed) -> list[Image.Image]:
+    def _from_anchors(self, image, record, seed) -> list[Image.Image]:
         anchors_per_image = self.settings.anchors_per_image
         if isinstance(self.detector, Proposer):
             proposals, found = self.detector.propose(image)[0], None

@@ -8,8 +8,7 @@ Photographs and weights are those of squeezenet-voc07-subset.
 Result: 0.414 mAP (11 points) on 500 other photographs, where selective search's proposals give
 0.403; one seed, from docs/results.md.
 
-Time: 6000 mini-batches in 33 minutes beside other programs on two cores that multiply bfloat16, 21
-minutes at its pace alone.
+Time: 6000 mini-batches in 34 minutes beside other programs on two cores that multiply bfloat16.
 """
 
 from dataclasses import replace

@@ -98,13 +98,13 @@ def load_detector(
 ) -> tuple[Detector, Settings]:
     """The detector a run has trained so far, and the settings of the run.
 
-    Raises:
-        InputError: there is none: the run is not one, not begun, damaged, or of region proposals
-            alone.
-
     Args:
         best: take the model with the highest mAP in validation rather than the newest.
         max_detections, proposals_test: of an image, in place of the run's settings.
+
+    Raises:
+        InputError: there is none: the run is not one, not begun, damaged, or of region proposals
+            alone.
     """
     run = Path(run)
     settings = load_settings(run)
@@ -128,11 +128,11 @@ def load_proposer(
 ) -> tuple[Proposer, Settings]:
     """The region proposals that a run has trained so far, and the settings of the run.
 
-    Raises:
-        InputError: there are none: the run is not one, not begun, damaged, or a Fast R-CNN.
-
     Args:
         best, proposals_test: as for `load_detector`.
+
+    Raises:
+        InputError: there are none: the run is not one, not begun, damaged, or a Fast R-CNN.
     """
     run = Path(run)
     settings = load_settings(run)

@@ -24,7 +24,6 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.region_network import network_proposals
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
-from keras_frcnn.models.faster_rcnn import FasterRCNN
 from keras_frcnn.monitoring.tensorboard import EventFile
 from keras_frcnn.monitoring.validation import Validation, ValidationSet, is_validated
 from keras_frcnn.runs.checkpoints import (
@@ -46,7 +45,7 @@ from keras_frcnn.runs.directory import (
 from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.runs.lock import only_training
 from keras_frcnn.settings import Settings
-from keras_frcnn.training.build import in_precision
+from keras_frcnn.training.build import build, in_precision
 from keras_frcnn.training.checks import check_data, check_proposals, check_run, completed
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.fit import train
@@ -176,8 +175,8 @@ def _train_step(run: Path, step: str, images: ImageSet, settings: Settings, opti
 def _proposals(folder: Path, images: ImageSet, cache: Path):
     """The proposals of a trained step: suppressed among all boxes, as the authors' code has it."""
     settings = load_settings(folder)
-    settings = dataclasses.replace(settings, proposals_test=settings.proposals_train)
-    options = dataclasses.replace(options_of(settings), pre_nms_test=None)
+    options = options_of(settings)
+    options = dataclasses.replace(options, pre_nms_test=None, test=options.train)
     proposer = proposer_of(load_checkpoint(folder, settings), settings, options)
     return network_proposals(proposer, images.dataset, cache)
 
@@ -185,21 +184,11 @@ def _proposals(folder: Path, images: ImageSet, cache: Path):
 def _assemble(run: Path, settings: Settings) -> None:
     """Write the detector: region proposals of step 3, all else of step 4."""
     rpn, fast = (load_checkpoint(run / s, load_settings(run / s)) for s in STEPS[2:])
+    targets = fast.target_mean, fast.target_std
+    rescale = any(layer.name == "rescale" for layer in fast.layers)
+    unread = dataclasses.replace(settings, weights=None, finetune_from=None)
     with in_precision(settings.precision):
-        model = FasterRCNN(
-            settings.class_names,
-            settings.trunk,
-            weights=None,
-            options=options_of(settings),
-            rois_per_image=settings.rois_per_image,
-            bg_iou_low=settings.bg_iou_low,
-            targets=(fast.target_mean, fast.target_std),
-            fc_units=settings.fc_units,
-            dropout=settings.dropout,
-            min_side=settings.min_side,
-            max_side=settings.max_side,
-            rescale=any(layer.name == "rescale" for layer in fast.layers),
-        )
+        model = build(unread, targets, None, rescale)
     # The trunk is in both, with the same weights.
     trained = {layer.name: layer for layer in [*rpn.layers, *fast.layers]}
     for layer in model.layers:

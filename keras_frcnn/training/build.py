@@ -25,11 +25,12 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     if source:  # frozen by default as where weights are loaded
         finetune_from = finetune_from or TRUNKS[settings.trunk].finetune_from
     with in_precision(settings.precision):
+        is_fast = settings.detector == "fast_rcnn"
         model = build(
             settings,
-            images,
-            finetune_from=finetune_from,
-            rescale=source.rescale if source else None,
+            cached_target_statistics(images) if is_fast else None,
+            finetune_from,
+            source.rescale if source else None,
         )
     if source:
         source.copy_to(model)
@@ -43,9 +44,14 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
 
 
 def build(
-    settings: Settings, images: ImageSet, finetune_from: str | None, rescale: bool | None
+    settings: Settings, targets: tuple | None, finetune_from: str | None, rescale: bool | None
 ) -> DetectionModel:
-    """The network of `settings`, in the present dtype policy; the targets are those of `images`."""
+    """The network of `settings`, in the present dtype policy.
+
+    Args:
+        settings: of these, all that the builders take but what is given here.
+        targets, finetune_from, rescale: as the builders take them.
+    """
     about = {
         "class_names": settings.class_names,
         "trunk": settings.trunk,
@@ -57,7 +63,7 @@ def build(
     }
     if settings.detector == "rpn":
         return RegionProposalNetwork(**about, options=options_of(settings))
-    about |= {"fc_units": settings.fc_units, "dropout": settings.dropout}
+    about |= {"targets": targets, "fc_units": settings.fc_units, "dropout": settings.dropout}
     if settings.detector == "faster_rcnn":
         return FasterRCNN(
             **about,
@@ -65,7 +71,7 @@ def build(
             rois_per_image=settings.rois_per_image,
             bg_iou_low=settings.bg_iou_low,
         )
-    return FastRCNN(**about, targets=cached_target_statistics(images))
+    return FastRCNN(**about)
 
 
 @contextmanager

@@ -61,11 +61,10 @@ def check_proposals(settings: Settings, images: ImageSet, validation: Validation
     Raises:
         InputError: as `train` does.
     """
-    needs_proposals = settings.detector == "fast_rcnn"
-    for name, some in (("", images), ("validation: ", validation and validation.images)):
-        if some and needs_proposals == (some.proposals is None):
-            does = "needs some" if needs_proposals else "makes its own; leave them out"
-            raise InputError(f"{name}proposals: {settings.detector} {does}")
+    are_needed = settings.detector == "fast_rcnn"
+    images.check_proposals(are_needed, settings.detector)
+    if validation:
+        validation.images.check_proposals(are_needed, settings.detector, "validation: proposals")
 
 
 def check_training_anchors(settings: Settings, dataset: Dataset) -> None:

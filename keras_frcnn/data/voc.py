@@ -1,7 +1,4 @@
-"""Folders in Pascal VOC format: `Annotations/*.xml`, `JPEGImages/`, `ImageSets/Main/*.txt`.
-
-M is the number of annotated objects of an image.
-"""
+"""Folders with an XML annotation an image, as Pascal VOC has them (`voc_layout`)."""
 
 import os
 from collections.abc import Sequence
@@ -9,19 +6,15 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from keras_frcnn.data import voc_orientation
+from keras_frcnn.data import assembly, voc_orientation
+from keras_frcnn.data.assembly import FoundImage, FoundObject
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.data.faults import Faults
-from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
-from keras_frcnn.data.voc_annotation import VocAnnotation, read_annotation, tidy_name
-from keras_frcnn.data.voc_files import folder_called, is_folder
+from keras_frcnn.data.voc_annotation import VocAnnotation, VocObject, read_annotation
+from keras_frcnn.data.voc_layout import find_layout, folder_splits
 from keras_frcnn.data.voc_lists import VocLists
 from keras_frcnn.data.voc_names import VocNames
-from keras_frcnn.data.voc_orientation import Annotated
 from keras_frcnn.errors import InputError, cut
-from keras_frcnn.file_names import printable
 
 VOC_CLASSES = (
     "aeroplane",
@@ -56,16 +49,31 @@ class VocFolder:
         InputError: the folder is not in VOC format, cannot be read, or holds several VOC years.
     """
 
+    form = "Pascal VOC"
+
     def __init__(self, folder: str | os.PathLike):
-        self.root = _find_root(Path(folder))
-        self._names = VocNames(self.root)
+        if (layout := find_layout(Path(folder))) is None:
+            raise InputError(
+                f"{folder}: is not in VOC format; it needs an .xml an image, beside it or in "
+                "Annotations with the images in JPEGImages, and may have lists in ImageSets/Main "
+                "(one .txt a split)"
+            )
+        self.root = layout.root
+        self._names = VocNames(layout)
         self._lists = VocLists(self.root)
         self._annotations: dict[str, VocAnnotation | None] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the lists in ImageSets/Main, without the lists of single classes."""
-        return self._lists.splits
+        """Names of the lists in ImageSets/Main, without the lists of single classes.
+
+        Without lists those of the folders, where all images lie in such as `train` and `test`.
+        """
+        return self._lists.splits or tuple(sorted(self._folders))
+
+    @cached_property
+    def _folders(self) -> dict[str, list[str]]:
+        return folder_splits(self._names.annotated())
 
     def ids(self, split: str | None) -> list[str]:
         """Ids of the images of a split in its order; of the whole folder if `split` is None.
@@ -74,7 +82,7 @@ class VocFolder:
             InputError: there is no such split, or it is empty.
         """
         if split is None:
-            if self.splits:
+            if self._lists.splits:
                 lines = [line for name in self.splits for line in self._listed(name)]
                 ids = sorted({line.name for line in lines})
             else:
@@ -82,6 +90,8 @@ class VocFolder:
             if not ids:
                 raise InputError(f"{self.root}: has no annotated images")
             return ids
+        if not self._lists.splits and split in self._folders:
+            return self._folders[split]
         path = self._lists.path(split)
         if split not in self._lists:
             raise InputError(f"{path}: there is no such split; {self._choice}")
@@ -116,66 +126,27 @@ class VocFolder:
                 object is of a class that is not among `class_names`. The first of a kind is
                 named, the others are counted.
         """
-        label_of = {tidy_name(name): label for label, name in enumerate(class_names, start=1)}
-        annotations = self._read_annotations(ids)
-        files = self._annotated(ids, annotations)
-        voc_orientation.check_sizes(files)
+        images = self._images(ids, self._read_annotations(ids))
         warnings: list[str] = []
         if missing := [image_id for image_id in ids if self._annotation(image_id) is None]:
             warnings.append(
                 f"{self._xml(missing[0])}: is missing; {len(missing)} of {len(ids)} images have no "
                 "annotation and count as images without objects"
             )
-        doubtful = [file for file in files if file.is_ambiguous]
-        turns = self._turns if doubtful else None
-        if doubtful and turns is None:
-            warnings.append(voc_orientation.ambiguity(doubtful))
-        faults, records = Faults(), []
-        for file, annotation in zip(files, annotations, strict=True):
-            with faults.of("images", file.name):
-                orientation = voc_orientation.orientation(file, turns)
-                records.append(self._record(file, annotation, orientation, label_of, warnings))
-        faults.check()
-        return records, warnings
+        records, lines = assembly.records(images, class_names, self._turns)
+        return records, warnings + lines
 
-    def _record(self, file: Annotated, annotation, orientation, label_of, warnings) -> ImageRecord:
-        height, width = file.header.height, file.header.width
-        if orientation in TRANSPOSED:
-            height, width = width, height
-        boxes, labels, difficult = [], [], []
-        for number, (class_name, bndbox, is_difficult) in enumerate(annotation.objects, start=1):
-            where = f"{file.xml}: object {number} ({cut(class_name)})"
-            if class_name not in label_of:
-                known = ", ".join(label_of)
-                raise InputError(f"{where}: is of none of the known classes: {cut(known)}")
-            xmin, ymin, xmax, ymax = bndbox
-            box = (max(xmin - 1, 0), max(ymin - 1, 0), min(xmax, width), min(ymax, height))
-            text = "({:g}, {:g}, {:g}, {:g})".format(*bndbox)
-            # xmax = xmin would be a column of one pixel, but in practice is a slip of the mouse.
-            if xmax <= xmin or ymax <= ymin:
-                warnings.append(f"{where}: skipped, its box {text} is degenerate")
-            elif box[2] <= box[0] or box[3] <= box[1]:
-                size = f"{width} x {height}"
-                warnings.append(f"{where}: skipped, its box {text} is outside the {size} image")
-            else:
-                boxes.append(box)
-                labels.append(label_of[class_name])
-                difficult.append(is_difficult)
-        return ImageRecord(
-            filename=printable(file.name),
-            path=file.image,
-            height=height,
-            width=width,
-            orientation=orientation,
-            boxes=np.array(boxes, np.float32).reshape(-1, 4),
-            labels=np.array(labels, np.int32),
-            is_difficult=np.array(difficult, bool),
-        )
+    def image_files(self, ids: Sequence[str]) -> list[Path]:
+        """The files of the images `ids`.
 
-    def _annotated(self, ids, annotations) -> list[Annotated]:
-        """The image files of annotations, their headers read."""
-        faults, files, seen = Faults(), [], {}
-        folder = str(self._names.images.folder)
+        Raises:
+            InputError: one is missing, or an annotation cannot be read.
+        """
+        return [image.path for image in self._images(ids, self._read_annotations(ids))]
+
+    def _images(self, ids, annotations) -> list[FoundImage]:
+        """What the annotations say, with the files of the images."""
+        faults, images, seen = Faults(), [], {}
         for image_id, annotation in zip(ids, annotations, strict=True):
             path = self._names.image(image_id, annotation.filename)
             if path is None:
@@ -188,17 +159,15 @@ class VocFolder:
                         f"{self.root}: {cut(other)} and {cut(image_id)} are both of {file}; "
                         "take one of them away, or name images and annotations alike"
                     )
-            image = os.path.join(folder, path)
-            with faults.of("unreadable images", path):
-                header = read_header(image)
-                if header.format not in TRAINING_FORMATS:
-                    raise InputError(f"{image}: is a {header.format} file; save it as JPEG or PNG")
-                size, has_objects = annotation.size, bool(annotation.objects)
-                files.append(Annotated(path, image, header, xml, size, has_objects))
+            objects = tuple(
+                _object(f"{xml}: object {number} ({cut(obj.class_name)})", obj)
+                for number, obj in enumerate(annotation.objects, start=1)
+            )
+            image = self._names.images.folder / path
+            images.append(FoundImage(path, image, xml, objects, annotation.size))
         faults.check()
-        return files
+        return images
 
-    @cached_property
     def _turns(self) -> bool | None:
         """Whether the folder was annotated on turned images; reads the headers of all."""
         ids = self._names.annotated()
@@ -206,12 +175,11 @@ class VocFolder:
         for image_id, annotation in zip(ids, self._read_annotations(ids), strict=True):
             path = self._names.image(image_id, annotation.filename)
             if path is not None and annotation.size is not None:
-                image = str(self._names.images.folder / path)
-                try:
-                    header = read_header(image)
-                except InputError:  # it may be in another split than what is loaded
-                    continue
-                found.append(Annotated(path, image, header, None, annotation.size, False))
+                image = self._names.images.folder / path
+                with suppress(InputError):  # it may be in another split than what is loaded
+                    found.append(
+                        assembly.annotated(FoundImage(path, image, None, (), annotation.size))
+                    )
         return voc_orientation.turns(found)
 
     def _missing(self, image_id: str, annotation: VocAnnotation) -> str:
@@ -232,7 +200,7 @@ class VocFolder:
     def _list_of(self) -> dict[str, Path]:
         """A list that names the image, for every image that one does."""
         found: dict[str, Path] = {}
-        for split in self.splits:
+        for split in self._lists.splits:
             with suppress(InputError):
                 for line in self._listed(split):
                     found.setdefault(line.name, self._lists.path(split))
@@ -258,8 +226,8 @@ class VocFolder:
     @property
     def _choice(self) -> str:
         """What can be asked for instead of a split that cannot be had."""
-        usable = []
-        for split in self.splits:
+        usable = list(self._folders) if not self._lists.splits else []
+        for split in self._lists.splits:
             with suppress(InputError):  # about that list, while another one is asked for
                 usable += [split] if self._listed(split) else []
         if not usable:
@@ -275,18 +243,15 @@ class VocFolder:
         return self._lists.read(split, self._names.find)
 
 
-def _find_root(folder: Path) -> Path:
-    """The folder that holds Annotations, with or without the levels VOCdevkit/VOCxxxx above."""
-    for base in (folder, folder / "VOCdevkit"):
-        if is_folder(folder_called(base, "Annotations")):
-            return base
-        years = sorted(p for p in base.glob("VOC*") if is_folder(folder_called(p, "Annotations")))
-        if len(years) > 1:
-            choice = ", ".join(str(year) for year in years)
-            raise InputError(f"{folder}: holds several data sets; give one of {choice}")
-        if years:
-            return years[0]
-    raise InputError(
-        f"{folder}: is not in VOC format; it needs Annotations (one .xml an image), JPEGImages "
-        "and ImageSets/Main (one .txt a split)"
+def _object(where: str, obj: VocObject) -> FoundObject:
+    """An object of an annotation, its 1-based inclusive pixels made continuous."""
+    xmin, ymin, xmax, ymax = obj.bndbox
+    return FoundObject(
+        where,
+        obj.class_name,
+        (xmin - 1, ymin - 1, xmax, ymax),
+        "({:g}, {:g}, {:g}, {:g})".format(*obj.bndbox),
+        obj.difficult,
+        # xmax = xmin would be a column of one pixel, but in practice is a slip of the mouse.
+        is_degenerate=xmax <= xmin or ymax <= ymin,
     )

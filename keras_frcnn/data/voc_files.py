@@ -13,6 +13,10 @@ from pathlib import Path
 
 from keras_frcnn.errors import InputError
 
+# Those after PNG cannot be trained on, but are found, so that they can be refused by name.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".jpe", ".jfif")
+IMAGE_SUFFIXES += (".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".avif", ".heic")
+
 # What systems put beside the user's files; names that begin with a dot are hidden as it is.
 _SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")

@@ -1,5 +1,7 @@
 """The lists of ImageSets/Main: which images belong to a split.
 
+Where there are none, `train.txt` and the like beside the folders of annotations and images serve.
+
 A line of a list is the name of an image, as VOC has it; or what tools write instead: the image's
 file or path, a pair of an image and its annotation, or in the list of a class a name and 1 (the
 class is there), 0 (only difficult) or -1 (it is not).
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_frcnn.data.faults import Faults
+from keras_frcnn.data.split_names import SPLIT_NAMES
 from keras_frcnn.data.voc_files import Files, folder_called, is_folder, is_system_file
 from keras_frcnn.errors import InputError, shown
 
@@ -48,6 +51,10 @@ class VocLists:
         found = Files(self.folder, (".txt",), recursive=False)
         if not is_folder(self.folder) and (above := Files(sets, (".txt",), recursive=False)).paths:
             self.folder, found = sets, above
+        if not found.paths:
+            beside = Files(root, (".txt",), recursive=False).paths
+            if named := {n: beside[n] for n in beside if n.lower() in SPLIT_NAMES}:
+                self.folder, found.paths = root, named
         self._paths = {name: self.folder / paths[0] for name, paths in found.paths.items()}
 
     @property

@@ -1,8 +1,8 @@
 """Which annotation and which image of a folder in VOC format belong together.
 
-The id of an image is the path of its annotation in Annotations without .xml, and without the
-image's suffix where a tool has left it in; of an image without annotation its path in JPEGImages
-without suffix. Folders are parted by `/`.
+The id of an image is the path of its annotation in the folder of annotations without .xml, and
+without the image's suffix where a tool has left it in; of an image without annotation its path in
+the folder of images without suffix. Folders are parted by `/`.
 """
 
 import os
@@ -10,12 +10,10 @@ import posixpath
 import re
 from pathlib import Path
 
-from keras_frcnn.data.voc_files import Files, folder_called
+from keras_frcnn.data.voc_files import IMAGE_SUFFIXES, Files
+from keras_frcnn.data.voc_layout import VocLayout
 from keras_frcnn.errors import InputError
 
-# Those after PNG cannot be trained on, but are found, so that they can be refused by name.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".jpe", ".jfif")
-IMAGE_SUFFIXES += (".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".avif", ".heic")
 _ELSEWHERE = re.compile("/|[.][.](/|$)|[A-Za-z]:/|[a-z]+:/")
 
 
@@ -23,16 +21,16 @@ class VocNames:
     """The annotations and images of a data set by their ids.
 
     Args:
-        root: the folder that holds Annotations and JPEGImages.
+        layout: the folders of annotations and images.
 
     Raises:
         InputError: a folder cannot be read.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
-        self.annotations = Files(folder_called(root, "Annotations"), (".xml",))
-        self.images = Files(folder_called(root, "JPEGImages"), IMAGE_SUFFIXES)
+    def __init__(self, layout: VocLayout):
+        self.root = layout.root
+        self.annotations = Files(layout.annotations, (".xml",))
+        self.images = Files(layout.images, IMAGE_SUFFIXES)
         names: dict[str, list[str]] = {}  # by what is left without the image's suffix
         for name in self.annotations.paths:
             names.setdefault(_without(name, IMAGE_SUFFIXES), []).append(name)

@@ -29,7 +29,7 @@ class Annotated(NamedTuple):
     name: str  # the image, relative to JPEGImages
     image: str  # its path
     header: ImageHeader
-    xml: Path | None
+    annotation: Path | None  # the file that says so
     size: tuple[float, float] | None  # width, height; None where it is not known
     has_objects: bool
 
@@ -69,11 +69,13 @@ def check_sizes(files: Sequence[Annotated]) -> None:
         return
     first, swapped = wrong[0], sum(file.size == file.upright[::-1] for file in wrong)
     annotated, actual = ("{:g} x {:g}".format(*s) for s in (first.size, first.upright))
-    text = f"{first.xml}: was made for an image of {annotated} pixels, "
+    text = f"{first.annotation}: was made for an image of {annotated} pixels, "
     text += f"but {first.image} has {actual}"
     if len(wrong) > 1:
         text += f"; {len(wrong)} of {len(files)} images have another size than annotated"
-    remedy = "correct <size>, or remove it, if the boxes are right"
+    is_xml = first.annotation is not None and first.annotation.suffix.lower() == ".xml"
+    what = "<size>, or remove it" if is_xml else "width and height, or remove them"
+    remedy = f"correct {what}, if the boxes are right"
     if swapped:
         which = "all" if swapped == len(wrong) else str(swapped)
         text += "; width and height are exchanged"

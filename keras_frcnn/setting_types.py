@@ -36,6 +36,7 @@ class Range:
 
 POSITIVE, NOT_NEGATIVE, BELOW_1 = Range(0, is_open=True), Range(0), Range(0, high=1)
 UP_TO_1 = Range(0, is_open=True, high=1, has_high=True)
+FRACTION = Range(0, high=1, has_high=True)
 
 
 def setting(

@@ -14,6 +14,7 @@ from keras_frcnn.models.heads import DETECTORS
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.setting_types import (
     BELOW_1,
+    FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
     UP_TO_1,
@@ -42,6 +43,12 @@ class Settings:
     data: str = setting("", "data set, as given to --data")
     split: str = setting("", "its split")
     class_names: tuple[str, ...] = setting((), "names of the classes 1..K", option="--classes")
+    fractions: tuple[float, ...] = setting(
+        (0.8, 0.1, 0.1),
+        "parts of train, val and test where a data set has no lists",
+        FRACTION,
+        kw_only=True,
+    )
 
     detector: str = setting(
         "fast_rcnn",
@@ -172,7 +179,7 @@ class Settings:
     # set and its proposals, are compared by their content.
     FREE_ON_RESUME: ClassVar[tuple[str, ...]] = (
         *("steps", "keep_checkpoints", "max_detections"),
-        *("data", "split", "proposals", "proposals_test", "pre_nms_test"),
+        *("data", "split", "fractions", "proposals", "proposals_test", "pre_nms_test"),
     )
 
     def __post_init__(self):

@@ -42,11 +42,11 @@ def train(args) -> None:
     settings, recipe = resolved.settings, resolved.recipe
     split = settings.split
     if not split and not args.resume and (split := training_split(settings.data, args.data_dir)):
-        print(f"{settings.data}: training on its list {split}")
+        print(f"{settings.data}: training on its split {split}")
         settings = dataclasses.replace(settings, split=split)
     # Named again, the data set must have the run's classes by itself.
     names = asked_classes(args) or (settings.class_names if args.resume and not args.data else None)
-    dataset = load_dataset(settings.data, split, args.data_dir, names)
+    dataset = load_dataset(settings.data, split, args.data_dir, names, settings.fractions)
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     _say_what_is_left_out(dataset)
@@ -77,7 +77,8 @@ def evaluate(args) -> None:
     elif not data:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     # In the order of the run's labels.
-    dataset = load_dataset(data, split, args.data_dir, settings.class_names)
+    fractions = args.fractions or settings.fractions
+    dataset = load_dataset(data, split, args.data_dir, settings.class_names, fractions)
     images = _image_set(dataset, _with_proposals(args, settings), args)
     _warn_of_training_images(run, images)
     metric = args.metric or _metric(data, tested)
@@ -198,9 +199,13 @@ def ablate(args) -> None:
     settings = resolved.settings
     if settings.detector != "fast_rcnn":
         raise InputError(f"--recipe {args.recipe}: the experiments vary a fast_rcnn")
-    dataset = load_dataset(settings.data, settings.split, args.data_dir)
+    dataset = load_dataset(
+        settings.data, settings.split, args.data_dir, fractions=settings.fractions
+    )
     settings = completed(settings, dataset)
-    test_set = load_dataset(test_data, test_split, args.data_dir, settings.class_names)
+    test_set = load_dataset(
+        test_data, test_split, args.data_dir, settings.class_names, settings.fractions
+    )
     _say_what_is_left_out(dataset)
     plan(ablation, out, settings)  # before the search for proposals, which takes a while
     print(resolved.report())
@@ -274,7 +279,9 @@ def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSe
             )
         return None
     spec = args.validate_data or settings.data
-    dataset = load_dataset(spec, args.validate, args.data_dir, settings.class_names)
+    dataset = load_dataset(
+        spec, args.validate, args.data_dir, settings.class_names, settings.fractions
+    )
     if args.validate_proposals:
         settings = dataclasses.replace(settings, proposals=args.validate_proposals)
     metric = _metric(spec, None if args.validate_data else _of_its_data(recipe, settings))

@@ -6,6 +6,7 @@ import keras
 
 from keras_frcnn import data
 from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.hash_splits import FRACTIONS
 from keras_frcnn.data.voc_annotation import tidy_name
 
 # The process is ours, whatever the user's Keras is set up for.
@@ -13,9 +14,14 @@ keras.config.set_image_data_format("channels_last")
 keras.config.set_floatx("float32")
 
 
-def load_dataset(spec, split, data_dir, class_names=None) -> Dataset:
-    """The data set of --data, --split and --data-dir; what is doubtful in it is said."""
-    dataset = data.load(spec, split or None, class_names, data_dir)
+def load_dataset(spec, split, data_dir, class_names=None, fractions=None) -> Dataset:
+    """The data set of --data and its kind; how it was divided and what is doubtful in it is said.
+
+    `fractions` are those of --fractions, or a run's; the default ones if None.
+    """
+    dataset = data.load(spec, split or None, class_names, data_dir, fractions or FRACTIONS)
+    for line in dataset.notes:
+        print(line, file=sys.stderr)
     for line in dataset.warnings:
         print(f"warning: {line}", file=sys.stderr)
     return dataset

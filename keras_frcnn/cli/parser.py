@@ -18,8 +18,8 @@ from keras_frcnn.cli.training_options import PROPOSAL_KEYS, add_settings, add_tr
 from keras_frcnn.settings import KEYS
 
 DATA_HELP = (
-    "data set: a folder in VOC format, a Pascal VOC year from TensorFlow Datasets (voc/2007, "
-    "voc/2012), or shapes (generated)"
+    "data set: a folder (Pascal VOC, COCO, YOLO or CSV, docs/data_sets.md), a Pascal VOC year from "
+    "TensorFlow Datasets (voc/2007, voc/2012), or shapes (generated)"
 )
 
 
@@ -79,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         "train a detector; finds missing proposals first",
         "keras-frcnn train --data photos/ --split trainval --out runs/photos",
     )
-    _add_data(sub, required=False)
+    _add_data(sub, required=False, fractions=False)
     _add_processes(sub)
     add_training(sub)
 
@@ -163,7 +163,7 @@ def _add_ablation(sub) -> None:
     )
     sub.add_argument("--recipe", required=True, help="what to vary: keras-frcnn recipes")
     sub.add_argument("--out", required=True, help="folder for runs, table and plot")
-    _add_data(sub, classes=False, required=False)
+    _add_data(sub, classes=False, required=False, fractions=False)
     sub.add_argument("--test-split", help="split to test on (the recipe's)")
     _add_processes(sub)
     add_settings(
@@ -220,7 +220,7 @@ def _add_export(sub) -> None:
     )
 
 
-def _add_data(sub, classes=True, required=True) -> None:
+def _add_data(sub, classes=True, required=True, fractions=True) -> None:
     sub.add_argument(
         "--data",
         required=required,
@@ -235,6 +235,9 @@ def _add_data(sub, classes=True, required=True) -> None:
         sub.add_argument(
             "--classes", help="class names, separated by commas (default: those of the annotations)"
         )
+    if fractions:  # of a command whose options are not all settings, which have it
+        add_settings(sub, ("fractions",))
+        sub.set_defaults(fractions=None)
     sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
 
 

@@ -36,6 +36,7 @@ class Dataset:
     class_names: tuple[str, ...]  # label k (1..K) is class_names[k - 1]; 0 is background
     images: tuple[ImageRecord, ...]
     warnings: tuple[str, ...] = ()  # what was skipped or is doubtful, a line each, naming the file
+    notes: tuple[str, ...] = ()  # how it was read where that is not what the files say, a line each
 
     def trainable(self) -> list[int]:
         """Places of the images that have an object to train on, one that is not difficult.

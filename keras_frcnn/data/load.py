@@ -2,21 +2,22 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
-from keras_frcnn.data.voc import VocFolder
+from keras_frcnn.data.forms import recognise
+from keras_frcnn.data.hash_splits import FRACTIONS, HashSplits
+from keras_frcnn.data.source import Source
+from keras_frcnn.data.split_names import TRAINING_SPLITS, known_as
 from keras_frcnn.data.voc_files import is_folder
 from keras_frcnn.errors import InputError, shown
 from keras_frcnn.file_names import printable
 
 SHAPES = "shapes"
 TFDS_NAMES = ("voc/2007", "voc/2012")
-TRAINING_SPLITS = ("trainval", "train")  # the first that there is
-
 
 _SPLIT = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<first>-?\d+%?)?:(?P<last>-?\d+%?)?\])?")
 _TERM = re.compile(r"(?P<source>.+?):(?P<split>[^/:\[\]]+(\[[^\]]*\])?)")
@@ -34,19 +35,23 @@ def load(
     split: str | None = None,
     class_names: Sequence[str] | None = None,
     data_dir: str | os.PathLike | None = None,
+    fractions: Sequence[float] = FRACTIONS,
 ) -> Dataset:
     """Loads a data set, or the union of several.
 
     Args:
-        spec: `voc/2007` or `voc/2012` (TensorFlow Datasets), `shapes` (generated), or a folder
-            in VOC format, with or without the levels VOCdevkit/VOCxxxx. Parts are joined by `+`
-            and name their split behind a colon: `voc/2007:trainval+voc/2012:trainval`. A folder
-            whose name is taken is reached as `./voc/2007`.
+        spec: `voc/2007` or `voc/2012` (TensorFlow Datasets), `shapes` (generated), or a folder in
+            one of the forms of `keras_frcnn.data.forms`, or a file of annotations (.json, .yaml,
+            .csv). Parts are joined by `+` and name their split behind a colon:
+            `voc/2007:trainval+voc/2012:trainval`. A folder whose name is taken is reached as
+            `./voc/2007`.
         split: the split of those parts that name none: `trainval`, `train+val`, also sliced as
             in `trainval[:100]` or `train[10%:20%]`. None takes all images.
         class_names: names of the labels 1..K. By default those found in all annotations of the
             data set, sorted, so that every split agrees.
         data_dir: where TensorFlow Datasets keeps its data sets.
+        fractions: of the images in train, val and test where a data set has no lists: then the
+            content of an image decides (`keras_frcnn.data.hash_splits`).
 
     Raises:
         InputError: nothing of that name; an unknown or empty split; unusable files, named with
@@ -58,10 +63,11 @@ def load(
             f"{printable(spec)}: its name is not UTF-8 and cannot be kept with a run; rename it"
         )
     parts = parse(spec, split)
-    folders = {part.source: open_source(part.source, data_dir) for part in parts}
+    sources = {part.source: open_source(part.source, data_dir, fractions) for part in parts}
     if class_names is None:
-        found = {name for folder in folders.values() for name in folder.class_names()}
-        class_names = tuple(sorted(found))
+        # In the order of the files, which some forms number; of several data sets sorted.
+        found = dict.fromkeys(name for s in sources.values() for name in s.class_names())
+        class_names = tuple(found if len(sources) == 1 else sorted(found))
         if not class_names:
             raise InputError(f"{spec}: has no annotated objects to find class names in; give them")
     else:
@@ -70,17 +76,23 @@ def load(
             raise InputError(f"class names must be different and at least one: {class_names}")
 
     records: dict[str, ImageRecord] = {}  # by path, since parts may overlap
+    folder_of: dict[str, Path] = {}
     warnings: list[str] = []
+    notes: list[str] = []
     for part in parts:
-        folder = folders[part.source]
-        chosen, lines = folder.records(select_ids(folder, part.split), class_names)
+        source = sources[part.source]
+        chosen, lines = source.records(select_ids(source, part.split), class_names)
         records.update((record.path, record) for record in chosen)
+        folder_of.update((record.path, source.root) for record in chosen)
         warnings += lines
+        if part.split and isinstance(source, HashSplits):
+            notes.append(source.described())
     return Dataset(
         name="+".join(":".join(filter(None, part)) for part in parts),
         class_names=class_names,
-        images=_with_unique_filenames(list(records.values())),
+        images=_with_unique_filenames(list(records.values()), folder_of),
         warnings=tuple(dict.fromkeys(warnings)),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -88,7 +100,7 @@ def training_split(
     spec: str | os.PathLike, data_dir: str | os.PathLike | None = None
 ) -> str | None:
     """The split to train on where none is named: `trainval`, else `train`; None where a data set
-    has no lists, or names its splits itself.
+    names its splits itself.
 
     Raises:
         InputError: as `load`; or there are lists, but neither of these, or not the same in all
@@ -98,8 +110,6 @@ def training_split(
     if any(part.split for part in parts):
         return None
     splits = {part.source: open_source(part.source, data_dir).splits for part in parts}
-    if not any(splits.values()):
-        return None
     for name in TRAINING_SPLITS:
         if all(name in found for found in splits.values()):
             return name
@@ -129,34 +139,37 @@ def parse(spec: str, split: str | None = None) -> list[Part]:
     return parts
 
 
-def open_source(source: str, data_dir: str | os.PathLike | None = None) -> VocFolder:
-    """Finds, makes or unpacks the folder in VOC format behind `source`."""
+def open_source(
+    source: str,
+    data_dir: str | os.PathLike | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Source:
+    """Finds, makes or unpacks the data set behind `source`; it has splits, if by hash."""
     if source in TFDS_NAMES:
         from keras_frcnn.data.tfds_voc import unpack
 
-        return VocFolder(unpack(source, data_dir))
+        return recognise(unpack(source, data_dir))
     if source == SHAPES:
         from keras_frcnn.data.shapes import generate
 
-        return VocFolder(generate())
-    if is_folder(source):
-        return VocFolder(source)
+        return recognise(generate())
+    if is_folder(source) or _is_file(source):
+        found = recognise(source)
+        return found if found.splits else HashSplits(found, fractions)
     raise InputError(
         f"{shown(source)} is no data set; give {', '.join(TFDS_NAMES)} (TensorFlow Datasets), "
-        f"{SHAPES} (generated) or an existing folder in VOC format"
+        f"{SHAPES} (generated), or an existing folder or file of annotations"
     )
 
 
-def select_ids(folder: VocFolder, split: str | None) -> list[str]:
+def select_ids(source: Source, split: str | None) -> list[str]:
     """Ids of a split, also of a slice such as `train[10%:20%]`, in the order of its list."""
     if split is None:
-        return folder.ids(None)
+        return source.ids(None)
     if not (match := _SPLIT.fullmatch(split)):
         raise InputError(f"{split!r} is no split; write it like trainval or trainval[:100]")
-    name = match["name"]
-    if name == "validation" and name not in folder.splits:
-        name = "val"  # what TensorFlow Datasets calls it
-    ids = folder.ids(name)
+    name = known_as(match["name"], source.splits)
+    ids = source.ids(name)
     first, last = (_position(match[end], len(ids)) for end in ("first", "last"))
     if not (chosen := ids[first:last]):
         raise InputError(f"{split!r} takes none of the {len(ids)} images of {name}")
@@ -170,14 +183,22 @@ def _position(text: str | None, count: int) -> int | None:
 
 
 def _exists(term: str) -> bool:
-    return term in TFDS_NAMES or term == SHAPES or is_folder(term)
+    return term in TFDS_NAMES or term == SHAPES or is_folder(term) or _is_file(term)
 
 
-def _with_unique_filenames(records: list[ImageRecord]) -> tuple[ImageRecord, ...]:
+def _is_file(term: str) -> bool:
+    return os.path.splitext(term)[1].lower() in (".json", ".csv", ".yaml", ".yml") and (
+        os.path.isfile(term)
+    )
+
+
+def _with_unique_filenames(
+    records: list[ImageRecord], folder_of: Mapping[str, Path]
+) -> tuple[ImageRecord, ...]:
     """Puts the folder's name before the file names where a union has one of them twice."""
     if len({record.filename for record in records}) < len(records):
         records = [
-            replace(record, filename=f"{_data_set_of(record).name}/{record.filename}")
+            replace(record, filename=f"{folder_of[record.path].name}/{record.filename}")
             for record in records
         ]
     seen: dict[str, str] = {}
@@ -188,8 +209,3 @@ def _with_unique_filenames(records: list[ImageRecord]) -> tuple[ImageRecord, ...
                 "rename one of the folders"
             )
     return tuple(records)
-
-
-def _data_set_of(record: ImageRecord) -> Path:
-    """The folder above JPEGImages, in which the file name may be a path."""
-    return Path(record.path).parents[1 + record.filename.count("/")]

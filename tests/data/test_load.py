@@ -56,7 +56,7 @@ def test_the_split_to_train_on(folder, tmp_path):
     with pytest.raises(InputError, match=r"no list trainval or train .*other has day"):
         training_split(other)
     (other / "ImageSets" / "Main" / "day.txt").unlink()
-    assert training_split(other) is None
+    assert training_split(other) == "train"  # by the content of its images
 
 
 def test_splits_unions_and_overlaps(folder):
@@ -122,7 +122,7 @@ def test_unknown_data_set_lists_what_there_is():
 
 
 def test_folder_of_another_kind(tmp_path):
-    with pytest.raises(InputError, match=r"not in VOC format.*Annotations.*JPEGImages"):
+    with pytest.raises(InputError, match=r"no data set in a form.*Annotations.*COCO.*YOLO.*csv"):
         load(tmp_path, "train")
 
 
@@ -138,8 +138,18 @@ def test_empty_split_names_the_list_and_the_splits(folder):
 
 def test_split_of_a_folder_without_lists(tmp_path):
     root = voc_folder(tmp_path, {"a": xml(xml_object())}, {})
-    with pytest.raises(InputError, match=r"Main/train\.txt.*no split has images.*no split"):
-        load(root, "train")
+    with pytest.raises(InputError, match=r"night: there is no such split.* train, val, test$"):
+        load(root, "night")
+    (left,) = (s for s in ("train", "val", "test") if training_images(root, s))
+    assert training_images(root, left) == ["a.jpg"]
+
+
+def training_images(root, split):
+    try:
+        return [record.filename for record in load(root, split).images]
+    except InputError as error:
+        assert "none of the 1 images falls into it; --fractions" in str(error)
+        return []
 
 
 def test_folder_without_annotations(tmp_path):

@@ -1,0 +1,41 @@
+"""Which form a data set on disk has."""
+
+import os
+from pathlib import Path
+
+from keras_frcnn.data.coco import find_coco, read_coco
+from keras_frcnn.data.csv_table import find_tables, read_tables
+from keras_frcnn.data.source import Source
+from keras_frcnn.data.voc import VocFolder
+from keras_frcnn.data.voc_files import Files
+from keras_frcnn.data.voc_layout import find_layout
+from keras_frcnn.data.yolo import find_yolo, read_yolo
+from keras_frcnn.errors import InputError
+
+
+def recognise(path: str | os.PathLike) -> Source:
+    """The data set in a folder, or of one file of annotations (.json, .yaml, .csv).
+
+    Where a folder could be read in several forms, the first of Pascal VOC, COCO, YOLO and a table
+    is taken.
+
+    Raises:
+        InputError: it has none of these forms, or its files are at fault.
+    """
+    path = Path(path)
+    layout = find_layout(path) if path.is_dir() else None
+    if layout and Files(layout.annotations, (".xml",)).paths:
+        return VocFolder(path)
+    if files := find_coco(path):
+        return read_coco(path, files)
+    if file := find_yolo(path):
+        return read_yolo(path, file)
+    if files := find_tables(path):
+        return read_tables(path, files)
+    if layout:  # Annotations without any: VocFolder says what is missing
+        return VocFolder(path)
+    raise InputError(
+        f"{path}: is no data set in a form that is known: Pascal VOC (an .xml an image, beside it "
+        "or in Annotations), COCO (instances_*.json or _annotations.coco.json), YOLO (data.yaml, "
+        "or labels with classes.txt) or a table (.csv with image, x1, y1, x2, y2, class)"
+    )

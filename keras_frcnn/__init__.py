@@ -16,6 +16,9 @@ __version__ = "0.1.0"
 # The public names, and where they come from.
 _PUBLIC = {
     "load_data": "keras_frcnn.data.load:load",
+    "convert_data": "keras_frcnn.data.convert:convert_data",
+    "check_data": "keras_frcnn.inspection.data_check:check_data",
+    "draw_check": "keras_frcnn.inspection.data_page:draw_check",
     "open_image": "keras_frcnn.data.images:open_image",
     "SelectiveSearch": "keras_frcnn.proposals.selective_search:SelectiveSearch",
     "find_proposals": "keras_frcnn.proposals.find:find_proposals",

@@ -18,6 +18,7 @@ FLOORS = (
     "ablations",
     "export",
     "training",
+    "inspection",
     "monitoring",
     "recipes",
     "pictures",

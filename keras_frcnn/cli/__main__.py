@@ -16,11 +16,13 @@ MODULES = {
     "proposals": "proposal_command",
     "recall": "recall_command",
     "anchors": "anchor_command",
+    "check": "check_command",
+    "convert": "convert_command",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status, 0 unless the command gives another."""
     hide_notices()
     _print_anything()
     # The process is ours, whatever the user's Keras is set up for.
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         # Only now: most commands import TensorFlow, and `--help` should answer at once.
         name = MODULES.get(args.command, "commands")
         commands = importlib.import_module(f"keras_frcnn.cli.{name}")
-        getattr(commands, args.command)(args)
+        status = getattr(commands, args.command)(args)
     except InputError as error:
         return _refused(args.command, error)
     except BrokenPipeError:  # `| head` has seen enough
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"keras-frcnn {args.command}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    return 0
+    return status or 0
 
 
 def _refused(command: str, error: Exception) -> int:

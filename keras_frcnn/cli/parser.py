@@ -7,6 +7,8 @@ in modules of their own, the others in `commands`.
 import argparse
 
 from keras_frcnn import __version__
+from keras_frcnn.cli.check_command import add_check
+from keras_frcnn.cli.convert_command import add_convert
 from keras_frcnn.cli.proposal_options import add_proposals, add_recall
 from keras_frcnn.cli.serving_options import (
     add_client,
@@ -43,6 +45,23 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("demo", "the whole way on generated images", "keras-frcnn demo --out demo")
     sub.add_argument("--out", default="demo", help="folder for the run (default: %(default)s)")
+
+    sub = command(
+        "check",
+        "tell what a data set holds and what is at fault in it; exit status 1 where a training "
+        "would be refused",
+        "keras-frcnn check --data photos/",
+    )
+    _add_data(sub, classes=False, split=False)
+    add_check(sub)
+
+    sub = command(
+        "convert",
+        "write a data set in another form, with the same boxes",
+        "keras-frcnn convert --data photos/ --to photos-coco --format coco",
+    )
+    _add_data(sub, classes=False, split=False, fractions=False)
+    add_convert(sub)
 
     sub = command(
         "proposals",
@@ -220,17 +239,18 @@ def _add_export(sub) -> None:
     )
 
 
-def _add_data(sub, classes=True, required=True, fractions=True) -> None:
+def _add_data(sub, classes=True, required=True, fractions=True, split=True) -> None:
     sub.add_argument(
         "--data",
         required=required,
         help=DATA_HELP + ("" if required else "; default: the recipe's"),
     )
-    sub.add_argument(
-        "--split",
-        help="split, such as trainval or test; unions of TFDS splits are written into --data: "
-        "voc/2007:trainval+voc/2012:trainval",
-    )
+    if split:
+        sub.add_argument(
+            "--split",
+            help="split, such as trainval or test; unions of TFDS splits are written into --data: "
+            "voc/2007:trainval+voc/2012:trainval",
+        )
     if classes:
         sub.add_argument(
             "--classes", help="class names, separated by commas (default: those of the annotations)"

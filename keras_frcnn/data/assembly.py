@@ -97,6 +97,12 @@ def annotated(image: FoundImage) -> Annotated:
     return Annotated(name, path, header, image.annotation, image.size, bool(image.objects))
 
 
+def _scaled(box: Sequence[float], width: int, height: int) -> tuple[float, ...]:
+    """Fractions of an image in pixels, without the rounding of sums that should be 0, say."""
+    pixels = (c * side for c, side in zip(box, (width, height, width, height), strict=True))
+    return tuple(round(x * 2**30) / 2**30 for x in pixels)
+
+
 def record(
     image: FoundImage,
     file: Annotated,
@@ -112,13 +118,12 @@ def record(
     height, width = file.header.height, file.header.width
     if orientation in TRANSPOSED:
         height, width = width, height
-    scale = (width, height, width, height) if image.is_relative else (1, 1, 1, 1)
     boxes, found_labels, difficult = [], [], []
     for obj in image.objects:
         if obj.class_name not in label_of:
             known = cut(", ".join(label_of))
             raise InputError(f"{obj.where}: is of none of the known classes: {known}")
-        x1, y1, x2, y2 = (c * s for c, s in zip(obj.box, scale, strict=True))
+        x1, y1, x2, y2 = _scaled(obj.box, width, height) if image.is_relative else obj.box
         box = (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
         if obj.is_degenerate or x2 <= x1 or y2 <= y1:
             warnings.append(f"{obj.where}: skipped, its box {obj.text} is degenerate")

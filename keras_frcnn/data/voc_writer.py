@@ -1,11 +1,14 @@
-"""Writes folders in Pascal VOC format into the cache: the other half of `voc.py`."""
+"""Writes folders in Pascal VOC format: the other half of `voc.py`."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
+
+from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import clear_folders, make_cache_folder, private_folder
 
@@ -60,7 +63,7 @@ def write_annotation(
 
     Args:
         folder: the folder in VOC format.
-        filename: name of the image, whose stem is its id.
+        filename: path of the image in JPEGImages, parted by `/`; without suffix it is its id.
         size: height and width in pixels.
         objects: the objects, in order.
         source: what stands in <source><annotation>, "PASCAL VOC2007" for the genuine ones.
@@ -79,9 +82,10 @@ def write_annotation(
         _add(element, "difficult", int(difficult))
         corners = ElementTree.SubElement(element, "bndbox")
         for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), bndbox, strict=True):
-            _add(corners, tag, f"{value:.10g}")
+            _add(corners, tag, _corner(value))
     ElementTree.indent(root, "\t")
-    path = folder / "Annotations" / f"{Path(filename).stem}.xml"
+    path = (folder / "Annotations" / filename).with_suffix(".xml")
+    path.parent.mkdir(parents=True, exist_ok=True)
     ElementTree.ElementTree(root).write(path, encoding="utf-8")
 
 
@@ -89,6 +93,41 @@ def write_split(folder: Path, split: str, ids: Iterable[str]) -> None:
     """Writes `ImageSets/Main/<split>.txt`."""
     lines = "".join(f"{image_id}\n" for image_id in ids)
     (folder / "ImageSets" / "Main" / f"{split}.txt").write_text(lines, encoding="utf-8")
+
+
+def write_voc(
+    folder: Path,
+    class_names: Sequence[str],
+    records: Sequence[ImageRecord],
+    splits: Mapping[str, Sequence[str]],
+) -> None:
+    """Write annotations and lists of a data set whose images lie in `folder/JPEGImages`.
+
+    Args:
+        folder: of the data set.
+        class_names: of the labels 1..K.
+        records: all images, their `filename` being the path in JPEGImages.
+        splits: the file names of each.
+    """
+    for record in records:
+        objects = [
+            WrittenObject(class_names[k - 1], (x1 + 1, y1 + 1, x2, y2), False, bool(is_difficult))
+            for (x1, y1, x2, y2), k, is_difficult in zip(
+                record.boxes.tolist(), record.labels, record.is_difficult, strict=True
+            )
+        ]
+        write_annotation(folder, record.filename, (record.height, record.width), objects)
+    if splits:
+        (folder / "ImageSets" / "Main").mkdir(parents=True)
+    for split, names in splits.items():
+        write_split(folder, split, names)
+
+
+def _corner(value: float) -> str:
+    """A number of pixels, as short as it gives the same float32, also one less."""
+    text = f"{value:.10g}"
+    same = all(np.float32(float(text) - x) == np.float32(value - x) for x in (0, 1))
+    return text if same else f"{value:.17g}"
 
 
 def _add(parent: ElementTree.Element, tag: str, value: object) -> None:

@@ -22,6 +22,7 @@ from keras_frcnn.data.voc_files import IMAGE_SUFFIXES, Files, folder_called, is_
 from keras_frcnn.errors import InputError, cut, shown
 
 _CLASSES = "classes.txt"
+_NO_SPLITS = ("path", "names", "nc", "download")
 
 
 def find_yolo(path: Path) -> Path | None:
@@ -97,10 +98,13 @@ def _read_yaml(file: Path) -> tuple[tuple[str, ...], dict[str, list[Path]]]:
                 base = root
                 break
     splits = {}
-    for split in SPLIT_NAMES:
+    for split in dict.fromkeys((*SPLIT_NAMES, *content)):
         entries = content.get(split)
         entries = entries if isinstance(entries, list) else [entries]
         entries = [e for e in entries if isinstance(e, str) and e]
+        if split not in SPLIT_NAMES:  # perhaps a split of another name, perhaps something else
+            is_list = split not in _NO_SPLITS and all(_exists(e, base, file) for e in entries)
+            entries = entries if is_list else []
         if images := [i for e in entries for i in _images(e, base, file, split)]:
             splits[split] = images
     return tuple(tidy_name(str(n)) for n in names), splits
@@ -122,6 +126,10 @@ def _images(entry: str, base: Path, file: Path, split: str) -> list[Path]:
     if split == "test" or text.startswith("http"):  # many files name one that was never made
         return []
     raise InputError(f"{file}: {split}: there is no folder or list {shown(entry)}")
+
+
+def _exists(entry: str, base: Path, file: Path) -> bool:
+    return any((folder / entry).exists() for folder in (base, file.parent))
 
 
 def _listed(line: str, base: Path, file: Path) -> Path:

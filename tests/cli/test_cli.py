@@ -86,7 +86,7 @@ def test_the_training_list_is_the_default_split(run, voc_folder, tmp_path, capsy
     at = arguments.index("--split")
     del arguments[at : at + 2]
     assert main(["train", *arguments]) == 0
-    assert "training on its list trainval" in capsys.readouterr().out
+    assert "training on its split trainval" in capsys.readouterr().out
     assert json.loads((tmp_path / "run" / "config.json").read_text())["split"] == "trainval"
 
 

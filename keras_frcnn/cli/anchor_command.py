@@ -10,7 +10,7 @@ from keras_frcnn.batches.anchor_scales import best_overlaps, suggest_scales
 from keras_frcnn.batches.anchor_statistics import AnchorStatistics, anchor_statistics
 from keras_frcnn.batches.scaled_objects import ScaledObjects, scaled_objects
 from keras_frcnn.boxes import pairwise_iou
-from keras_frcnn.cli.common import load_dataset
+from keras_frcnn.cli.common import asked_fractions, load_dataset
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import read_image
@@ -32,7 +32,7 @@ def anchors(args) -> None:
     settings = Settings(**given(args))
     stride = TRUNKS[settings.trunk].stride
     split = args.split or training_split(args.data, args.data_dir)
-    dataset = load_dataset(args.data, split, args.data_dir, fractions=args.fractions)
+    dataset = load_dataset(args.data, split, args.data_dir, fractions=asked_fractions(args))
 
     objects = scaled_objects(dataset, settings.min_side, settings.max_side)
     ratios, scales = settings.anchor_ratios, [settings.anchor_scales]

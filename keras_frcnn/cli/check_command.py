@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_frcnn.cli.training_options import add_settings
+from keras_frcnn.cli.training_options import add_settings, given
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import replacing
 
@@ -39,15 +39,13 @@ def check(args) -> int:
 
     if args.images < 0:
         raise InputError(f"--images is {args.images}; it must be at least 0")
-    sides = {"min_side": (600,), "max_side": 1000} | {
-        key: value for key, value in vars(args).items() if key in ("min_side", "max_side")
-    }
+    asked = given(args, ("min_side", "max_side", "fractions"))
     found = check_data(
         args.data,
         args.data_dir,
-        args.fractions or FRACTIONS,
-        min(sides["min_side"]),
-        sides["max_side"],
+        asked.get("fractions", FRACTIONS),
+        max(asked.get("min_side", (600,))),
+        asked.get("max_side", 1000),
         find_proposals if args.images else None,
         args.images,
     )

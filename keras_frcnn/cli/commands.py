@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_frcnn.ablations import load_ablation
 from keras_frcnn.ablations.ablation import plan, run_ablation
-from keras_frcnn.cli.common import asked_classes, load_dataset
+from keras_frcnn.cli.common import asked_classes, asked_fractions, load_dataset
 from keras_frcnn.cli.resolve import resolve
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
@@ -20,6 +20,7 @@ from keras_frcnn.evaluation.evaluate import describe_limit, evaluate_detector, s
 from keras_frcnn.evaluation.voc import format_table, write_voc_results
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing, write_json
+from keras_frcnn.inspection.data_faults import quick_warnings
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.charts import draw_precision_recall
@@ -50,6 +51,8 @@ def train(args) -> None:
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     _say_what_is_left_out(dataset)
+    for line in quick_warnings(dataset, max(settings.min_side), settings.max_side):
+        print(f"warning: {line}; keras-frcnn check tells more", file=sys.stderr)
     (check_steps if settings.alternating else check_run)(run, settings, args.resume)
     print(resolved.report())
     (train_alternating if settings.alternating else fit)(
@@ -77,7 +80,7 @@ def evaluate(args) -> None:
     elif not data:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     # In the order of the run's labels.
-    fractions = args.fractions or settings.fractions
+    fractions = asked_fractions(args) or settings.fractions
     dataset = load_dataset(data, split, args.data_dir, settings.class_names, fractions)
     images = _image_set(dataset, _with_proposals(args, settings), args)
     _warn_of_training_images(run, images)

@@ -5,6 +5,7 @@ import sys
 import keras
 
 from keras_frcnn import data
+from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.hash_splits import FRACTIONS
 from keras_frcnn.data.voc_annotation import tidy_name
@@ -25,6 +26,11 @@ def load_dataset(spec, split, data_dir, class_names=None, fractions=None) -> Dat
     for line in dataset.warnings:
         print(f"warning: {line}", file=sys.stderr)
     return dataset
+
+
+def asked_fractions(args) -> tuple[float, ...] | None:
+    """The parts of --fractions; None where it is not given."""
+    return given(args, ("fractions",)).get("fractions")
 
 
 def asked_classes(args) -> tuple[str, ...] | None:

@@ -257,7 +257,6 @@ def _add_data(sub, classes=True, required=True, fractions=True, split=True) -> N
         )
     if fractions:  # of a command whose options are not all settings, which have it
         add_settings(sub, ("fractions",))
-        sub.set_defaults(fractions=None)
     sub.add_argument("--data-dir", help="where TensorFlow Datasets keeps its data")
 
 

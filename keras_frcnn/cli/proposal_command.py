@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_frcnn.cli.common import asked_classes, load_dataset
+from keras_frcnn.cli.common import asked_classes, asked_fractions, load_dataset
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
@@ -27,7 +27,7 @@ def proposals(args) -> None:
     if args.run_dir:  # before the data set, which may take longer
         proposer, settings = load_proposer(args.run_dir, args.best, args.count)
     dataset = load_dataset(
-        args.data, args.split, args.data_dir, asked_classes(args), args.fractions
+        args.data, args.split, args.data_dir, asked_classes(args), asked_fractions(args)
     )
     if args.run_dir:
         found = network_proposals(proposer, dataset, Path(args.run_dir) / PROPOSALS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frcnn.cli.common import asked_classes, load_dataset
+from keras_frcnn.cli.common import asked_classes, asked_fractions, load_dataset
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.detection.region_network import network_proposals
@@ -36,7 +36,7 @@ def recall(args) -> None:
     """Compare the sources of proposals: print a table, write and draw it."""
     sources = _sources(args)
     dataset = load_dataset(
-        args.data, args.split, args.data_dir, asked_classes(args), args.fractions
+        args.data, args.split, args.data_dir, asked_classes(args), asked_fractions(args)
     )
     objects = sum(int((~record.is_difficult).sum()) for record in dataset.images)
     if not objects:

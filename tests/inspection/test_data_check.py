@@ -9,7 +9,12 @@ from PIL import Image
 from keras_frcnn.cli.__main__ import main
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.inspection.data_check import check_data
-from keras_frcnn.inspection.data_faults import duplicated_boxes, misspelled_classes, tiny_objects
+from keras_frcnn.inspection.data_faults import (
+    duplicated_boxes,
+    misspelled_classes,
+    quick_warnings,
+    tiny_objects,
+)
 from keras_frcnn.inspection.data_page import draw_check, format_check
 from tests.data.voc_files import voc_folder, xml, xml_object
 
@@ -24,7 +29,7 @@ def record(boxes, labels=None, size=(100, 200), difficult=None):
 @pytest.mark.parametrize(
     ("names", "pairs"),
     [
-        (("helmet", "helmat"), ["helmet (0) and helmat (0)"]),
+        (("helmet", "helmat"), ["helmat (0) and helmet (0)"]),
         (("Fire Truck", "fire_truck", "cat"), ["Fire Truck (0) and fire_truck (0)"]),
         (("apple", "apples"), ["apple (0) and apples (0)"]),
         (("cat", "car"), []),
@@ -56,6 +61,18 @@ def test_tiny_objects():
     found = tiny_objects([record(boxes, difficult=[0, 0, 0, 1])], 600, 1000)
     assert found == ["a.jpg: object 2, 16 pixels"]
     assert len(tiny_objects([record(boxes)], 100, 1000)) == 4
+
+
+def test_what_a_training_says_first():
+    images = (record([[0, 0, 50, 50]] * 3 + [[0, 0, 2, 2]], [1, 2, 1, 1]),)
+    dataset = Dataset("d", ("helmet", "helmat"), images)
+    assert quick_warnings(dataset, 600, 1000) == [
+        "d: 1 pairs of class names may be one (helmat (1) and helmet (3))",
+        "d: 1 objects are annotated twice (a.jpg: object 3 and 1)",
+        "d: 1 objects are smaller than a cell of the feature map at 600 / 1000 pixels (a.jpg: "
+        "object 4, 10 pixels)",
+    ]
+    assert quick_warnings(Dataset("d", ("cat",), images[:0]), 600, 1000) == []
 
 
 @pytest.fixture

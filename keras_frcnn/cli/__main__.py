@@ -18,6 +18,9 @@ MODULES = {
     "anchors": "anchor_command",
     "check": "check_command",
     "convert": "convert_command",
+    "evaluate": "evaluate_command",
+    "detect": "detect_command",
+    "client": "detect_command",
 }
 
 

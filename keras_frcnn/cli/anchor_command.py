@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import keras_frcnn.cli.keras_setup  # noqa: F401
 from keras_frcnn.batches.anchor_check import describe, format_scales
 from keras_frcnn.batches.anchor_scales import best_overlaps, suggest_scales
 from keras_frcnn.batches.anchor_statistics import AnchorStatistics, anchor_statistics

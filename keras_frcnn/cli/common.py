@@ -1,18 +1,12 @@
-"""What several commands begin with: Keras as this package has it, and the data set asked for."""
+"""What several commands begin with: the data set asked for."""
 
 import sys
-
-import keras
 
 from keras_frcnn import data
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.hash_splits import FRACTIONS
 from keras_frcnn.data.voc_annotation import tidy_name
-
-# The process is ours, whatever the user's Keras is set up for.
-keras.config.set_image_data_format("channels_last")
-keras.config.set_floatx("float32")
 
 
 def load_dataset(spec, split, data_dir, class_names=None, fractions=None) -> Dataset:

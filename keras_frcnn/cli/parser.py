@@ -11,6 +11,7 @@ from keras_frcnn.cli.check_command import add_check
 from keras_frcnn.cli.convert_command import add_convert
 from keras_frcnn.cli.proposal_options import add_proposals, add_recall
 from keras_frcnn.cli.serving_options import (
+    IMAGES_HELP,
     add_client,
     add_max_pixels,
     add_min_score,
@@ -128,12 +129,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "detect",
-        "find objects in images and draw them",
-        "keras-frcnn detect runs/photos a.jpg b.png --out found",
+        "find objects in images, draw and list them; exit status 1 where a file cannot be read",
+        "keras-frcnn detect runs/photos a.jpg holiday/ 'more/**/*.png' --out found",
     )
     _add_run(sub)
-    sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
-    sub.add_argument("--out", required=True, help="folder for pictures and detections.json")
+    sub.add_argument("images", metavar="IMAGE", nargs="+", help=IMAGES_HELP)
+    sub.add_argument("--out", required=True, help="folder for pictures and lists of detections")
     add_max_pixels(sub)
     add_min_score(sub)
     _add_run_proposals(sub, ("search", "search_side"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+import keras_frcnn.cli.keras_setup  # noqa: F401
 from keras_frcnn.cli.common import asked_classes, asked_fractions, load_dataset
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.data.dataset import Dataset, ImageSet

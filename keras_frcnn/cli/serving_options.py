@@ -6,10 +6,12 @@ import math
 from keras_frcnn.cli.training_options import add_settings
 from keras_frcnn.errors import shown
 
+IMAGES_HELP = "JPEG or PNG files, folders of them, or patterns such as 'photos/**/*.jpg'"
+
 
 def add_client(sub: argparse.ArgumentParser) -> None:
     """Add the options that say which server to ask and what to do with its answers."""
-    sub.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG or PNG files")
+    sub.add_argument("images", metavar="IMAGE", nargs="+", help=IMAGES_HELP)
     sub.add_argument(
         "--url",
         required=True,
@@ -26,7 +28,7 @@ def add_client(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--out",
         default="found",
-        help="folder for pictures and detections.json (default: %(default)s)",
+        help="folder for pictures and lists of detections (default: %(default)s)",
     )
     add_min_score(sub)
     sub.add_argument(

@@ -28,19 +28,22 @@ def test_validation_split_that_does_not_exist(voc_folder, tmp_path, capsys):
 
 def test_detect_names_a_file_that_is_no_image(run, tmp_path, capsys):
     (tmp_path / "notes.jpg").write_text("not an image")
-    error = error_of(["detect", run, tmp_path / "notes.jpg", "--out", tmp_path / "o"], capsys)
-    assert "notes.jpg" in error
+    detect = ["detect", run, tmp_path / "notes.jpg", "--out", tmp_path / "o"]
+    assert main([str(a) for a in detect]) == 1
+    assert "notes.jpg: cannot be read as an image" in capsys.readouterr().err
 
 
 def test_an_image_too_large_is_refused_before_it_takes_memory(run, tmp_path, capsys):
     Image.new("1", (12_000, 12_000)).save(tmp_path / "white.png")
     assert (tmp_path / "white.png").stat().st_size < 30_000
     detect = ["detect", run, tmp_path / "white.png", "--out", tmp_path / "o"]
-    assert "12000 x 12000 pixels; give --max-pixels" in error_of(detect, capsys)
+    assert main([str(a) for a in detect]) == 1
+    assert "12000 x 12000 pixels; give --max-pixels" in capsys.readouterr().err
     small = tmp_path / "small.png"
     Image.new("RGB", (40, 30)).save(small)
     arguments = ["detect", run, small, "--out", tmp_path / "o", "--max-pixels", "1199"]
-    assert "40 x 30 pixels" in error_of(arguments, capsys)
+    assert main([str(a) for a in arguments]) == 1
+    assert "40 x 30 pixels" in capsys.readouterr().err
     assert main([str(a) for a in [*arguments[:-1], "1200"]]) == 0
 
 
@@ -79,12 +82,16 @@ def test_detect_never_draws_over_an_image(run, voc_folder, tmp_path):
     assert (tmp_path / "4_.png").is_file()
 
 
-def test_detect_keeps_what_it_found_before_a_bad_image(run, voc_folder, tmp_path, capsys):
+def test_detect_goes_on_past_a_bad_image(run, voc_folder, tmp_path, capsys):
     good, bad = voc_folder / "JPEGImages" / "4.jpg", tmp_path / "cut.jpg"
     bad.write_bytes(good.read_bytes()[:500])
-    error = error_of(["detect", run, good, bad, "--out", tmp_path / "found"], capsys)
-    assert "cut.jpg" in error
-    assert list(json.loads((tmp_path / "found" / "detections.json").read_text())) == [str(good)]
+    missing, other = tmp_path / "missing.jpg", voc_folder / "JPEGImages" / "5.jpg"
+    files = [str(f) for f in (good, bad, missing, other)]
+    assert main(["detect", str(run), *files, "--out", str(tmp_path / "found")]) == 1
+    error = capsys.readouterr().err
+    assert "cut.jpg" in error and "missing.jpg" in error and "2 of 4 files could not" in error
+    listed = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert list(listed) == [str(good), str(other)]
 
 
 def test_output_folder_that_cannot_be_made(run, voc_folder, tmp_path, capsys):

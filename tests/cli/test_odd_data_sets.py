@@ -80,21 +80,21 @@ def test_what_is_left_out_is_said_before_the_search(folder, tmp_path, monkeypatc
     def search(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_frcnn.cli.commands.proposals_of", search)
+    monkeypatch.setattr("keras_frcnn.cli.run_inputs.proposals_of", search)
     main(arguments(folder, tmp_path / "run"))
     error = capsys.readouterr().err
     assert "odd:train: 2 of 5 images have no object to train on" in error
 
 
 def test_nothing_to_train_on_is_said_before_the_search(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("keras_frcnn.cli.commands.proposals_of", None)
+    monkeypatch.setattr("keras_frcnn.cli.run_inputs.proposals_of", None)
     (folder / "ImageSets/Main/train.txt").write_text("empty\nhard\n")
     assert main(arguments(folder, tmp_path / "run")) != 0
     assert "no image has an object that is not difficult" in capsys.readouterr().err
 
 
 def test_doubts_about_a_data_set_are_warnings(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("keras_frcnn.cli.commands.proposals_of", None)
+    monkeypatch.setattr("keras_frcnn.cli.run_inputs.proposals_of", None)
     (folder / "Annotations/empty.xml").unlink()
     (folder / "Annotations/hard.xml").unlink()
     (folder / "ImageSets/Main/train.txt").write_text("empty\nhard\n")

@@ -3,9 +3,9 @@
 from keras_frcnn.cli.__main__ import main
 
 
-def train_arguments(voc_folder, run, steps=4):
+def train_arguments(voc_folder, run, steps=4, trunk="tiny"):
     options = (
-        "--split trainval --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
+        f"--split trainval --trunk {trunk} --fc-units 16,16 --min-side 64 --max-side 100 "
         f"--rois-per-image 16 --steps {steps} --rate 0.01 --precision float32"
     )
     return [*options.split(), "--data", str(voc_folder), "--out", str(run)]

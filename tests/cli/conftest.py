@@ -4,11 +4,20 @@ from PIL import Image, ImageDraw
 
 from keras_frcnn.cli.__main__ import main
 from tests.cli.arguments import train_arguments
+from tests.tiny import add_trunk
 
 OBJECT = (
     "<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
     "<xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
 )
+
+
+@pytest.fixture(scope="package", autouse=True)
+def tiny_trunk():
+    """Lets `--trunk tiny` train in a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        add_trunk(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_export(run, tmp_path):
         "max_pixels": 1_000_000,
         "max_proposals": 500,
     }
-    assert model["training"]["trunk"] == "squeezenet"
+    assert model["training"]["trunk"] == "tiny"
     assert main(["export", str(run), "--to", str(tmp_path / "models"), "--version", "1"]) == 2
 
 
@@ -218,7 +218,7 @@ def test_training_says_nothing_but_its_own(voc_folder, tmp_path):
     environment |= {"KERAS_FRCNN_CACHE": str(tmp_path), "ONEDNN_MAX_CPU_ISA": "AVX2"}
     command = [sys.executable, "-m", "keras_frcnn.cli", "train"]
     done = subprocess.run(
-        [*command, *train_arguments(voc_folder, tmp_path / "run", steps=1)],
+        [*command, *train_arguments(voc_folder, tmp_path / "run", 1, "squeezenet")],
         env=environment,
         capture_output=True,
         text=True,
@@ -255,7 +255,7 @@ def test_a_run_starts_from_another(run, voc_folder, tmp_path, capsys):
     tiny = "--rois-per-image 16 --steps 1 --rate 1e-9 --precision float32 --dropout 0".split()
     assert main([*arguments, *tiny, "--out", str(tmp_path / "new")]) == 0
     config = json.loads((tmp_path / "new" / "config.json").read_text())
-    assert (config["trunk"], config["fc_units"]) == ("squeezenet", [16, 16])
+    assert (config["trunk"], config["fc_units"]) == ("tiny", [16, 16])
     old, _ = load_detector(run)
     new, _ = load_detector(tmp_path / "new")
     for layer in new.model.layers:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -124,7 +125,8 @@ def test_a_terminal_without_the_letters_of_a_class_loses_no_file(run, voc_folder
     (copy / "config.json").write_text(json.dumps(config))
     arguments = ["evaluate", copy, "--data", other, "--split", "test"]
     done = subprocess.run(
-        [sys.executable, "-m", "keras_frcnn.cli", *arguments],
+        [sys.executable, "-m", "tests.cli.command", *arguments],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
     )

@@ -12,7 +12,7 @@ from keras_frcnn.cli.__main__ import main
 from keras_frcnn.runs.directory import load_settings
 from tests.cli.arguments import error_of, train_arguments
 
-DETECTOR = "--detector faster_rcnn --anchor-scales 2,2.5 --anchor-ratios 1 --proposal-min-size 4"
+DETECTOR = "--detector faster_rcnn --anchor-scales 4,5 --anchor-ratios 1 --proposal-min-size 4"
 FOUR_STEPS = f"{DETECTOR} --alternating true --rpn-steps 2 --rpn-decay-at 1 --proposals-train 50"
 
 

@@ -46,7 +46,7 @@ def folder(tmp_path, monkeypatch):
 
 def arguments(folder, run):
     options = (
-        "--split train --trunk squeezenet --fc-units 16,16 --min-side 64 --max-side 100 "
+        "--split train --trunk tiny --fc-units 16,16 --min-side 64 --max-side 100 "
         "--rois-per-image 16 --steps 2 --rate 0.01 --precision float32"
     )
     return ["train", *options.split(), "--data", str(folder), "--out", str(run)]

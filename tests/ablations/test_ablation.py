@@ -17,22 +17,32 @@ from keras_frcnn.runs.checkpoints import checkpoint_path
 from keras_frcnn.runs.directory import load_checkpoint, load_settings
 from keras_frcnn.settings import Settings
 from tests.images import colored_rectangles, random_proposals
+from tests.tiny import add_trunk
 
-SETTINGS = Settings(
-    "rectangles",
-    "",
-    ("one", "two"),
-    trunk="squeezenet",
-    fc_units=(16, 16),
-    min_side=(64,),
-    max_side=100,
-    rois_per_image=16,
-    steps=3,
-    rate=0.01,
-    decay_at=(),
-    precision="float32",
-    recipe="squeezenet-voc07-subset",
-)
+with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that there are
+    add_trunk(patch)
+    SETTINGS = Settings(
+        "rectangles",
+        "",
+        ("one", "two"),
+        trunk="tiny",
+        fc_units=(16, 16),
+        min_side=(64,),
+        max_side=100,
+        rois_per_image=16,
+        steps=3,
+        rate=0.01,
+        decay_at=(),
+        precision="float32",
+        recipe="squeezenet-voc07-subset",
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_trunk():
+    with pytest.MonkeyPatch.context() as patch:
+        add_trunk(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -252,7 +252,9 @@ def test_bfloat16_export_of_float32_training_detects_as_mixed_precision(tmp_path
     variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     types = variables.get_variable_to_dtype_map()
     shapes = variables.get_variable_to_shape_map()
-    fc6 = [types[name] for name, shape in shapes.items() if shape == full.get_layer("fc6").kernel.shape]
+    fc6 = [
+        types[name] for name, shape in shapes.items() if shape == full.get_layer("fc6").kernel.shape
+    ]
     assert fc6 == [tf.bfloat16]
 
 

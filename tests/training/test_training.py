@@ -17,20 +17,29 @@ from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
 from tests.tiny import add_trunk, tiny_settings
 
-SETTINGS = Settings(
-    "rectangles",
-    "",
-    ("one", "two"),
-    trunk="squeezenet",
-    fc_units=(16, 16),
-    min_side=(64,),
-    max_side=100,
-    rois_per_image=16,
-    steps=4,
-    rate=0.01,
-    decay_at=(3,),
-    precision="float32",
-)
+with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that there are
+    add_trunk(patch)
+    SETTINGS = Settings(
+        "rectangles",
+        "",
+        ("one", "two"),
+        trunk="tiny",
+        fc_units=(16, 16),
+        min_side=(64,),
+        max_side=100,
+        rois_per_image=16,
+        steps=4,
+        rate=0.01,
+        decay_at=(3,),
+        precision="float32",
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_trunk():
+    with pytest.MonkeyPatch.context() as patch:
+        add_trunk(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +196,7 @@ def test_run_without_checkpoint(trained, tmp_path):
         ({"seed": -1}, "seed"),
         ({"warmup": -5}, "warmup"),
         ({"l2": -1.0}, "l2"),
-        ({"weights": "imagenet"}, "squeezenet"),
+        ({"weights": "imagenet"}, "tiny"),
     ],
 )
 def test_impossible_settings_are_named(change, message):

@@ -1,5 +1,8 @@
 """Training runs of a second: a trunk of two convolutions, three small images."""
 
+from contextlib import contextmanager
+
+import pytest
 from keras import layers
 
 from keras_frcnn.models.trunks import TRUNKS, Trunk
@@ -16,6 +19,14 @@ def add_trunk(monkeypatch):
     """Let `TRUNKS` have "tiny", with a stride of 8 pixels."""
     trunk = Trunk(_build, stride=8, pool_size=(3, 3), fc_units=(16, 16))
     monkeypatch.setitem(TRUNKS, "tiny", trunk)
+
+
+@contextmanager
+def tiny_trunk():
+    """`TRUNKS` with "tiny" for the length of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        add_trunk(patch)
+        yield
 
 
 def tiny_settings(**changes):

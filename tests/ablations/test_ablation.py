@@ -17,10 +17,9 @@ from keras_frcnn.runs.checkpoints import checkpoint_path
 from keras_frcnn.runs.directory import load_checkpoint, load_settings
 from keras_frcnn.settings import Settings
 from tests.images import colored_rectangles, random_proposals
-from tests.tiny import add_trunk
+from tests.tiny import tiny_trunk
 
-with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that there are
-    add_trunk(patch)
+with tiny_trunk():
     SETTINGS = Settings(
         "rectangles",
         "",
@@ -39,9 +38,8 @@ with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that the
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_trunk():
-    with pytest.MonkeyPatch.context() as patch:
-        add_trunk(patch)
+def trunk():
+    with tiny_trunk():
         yield
 
 

@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw
 
 from keras_frcnn.cli.__main__ import main
 from tests.cli.arguments import train_arguments
-from tests.tiny import add_trunk
+from tests.tiny import tiny_trunk
 
 OBJECT = (
     "<object><name>{name}</name><difficult>0</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>"
@@ -13,10 +13,9 @@ OBJECT = (
 
 
 @pytest.fixture(scope="package", autouse=True)
-def tiny_trunk():
+def trunk():
     """Lets `--trunk tiny` train in a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        add_trunk(patch)
+    with tiny_trunk():
         yield
 
 

@@ -15,7 +15,7 @@ from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.faster_rcnn import FasterRCNN
 from keras_frcnn.models.rpn import ProposalOptions
 from tests.export.requests import encoded, padded, photograph
-from tests.tiny import add_trunk
+from tests.tiny import tiny_trunk
 
 CLASSES = ("cat", "dog", "żółw")
 MEANS = (103.939, 116.779, 123.68)
@@ -28,13 +28,15 @@ OPTIONS = ProposalOptions(scales=(2, 4, 8), min_size=4, pre_nms_test=200, test=6
 def small_model(seed=1):
     """With scores far enough apart that some pass the threshold."""
     keras.utils.set_random_seed(seed)
-    return spread(FastRCNN(list("abc"), "tiny", None, fc_units=(32, 32)))
+    with tiny_trunk():
+        return spread(FastRCNN(list("abc"), "tiny", None, fc_units=(32, 32)))
 
 
 def small_faster(seed=1):
     """The same of a model that makes its own proposals."""
     keras.utils.set_random_seed(seed)
-    return spread(FasterRCNN(list("abc"), "tiny", None, OPTIONS, fc_units=(32, 32)))
+    with tiny_trunk():
+        return spread(FasterRCNN(list("abc"), "tiny", None, OPTIONS, fc_units=(32, 32)))
 
 
 def spread(model):
@@ -63,10 +65,9 @@ class Case:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def tiny_trunk():
+def trunk():
     """The trunk of the detectors, which none of what is exported depends on."""
-    with pytest.MonkeyPatch.context() as patch:
-        add_trunk(patch)
+    with tiny_trunk():
         yield
 
 

@@ -151,7 +151,7 @@ def serve(program, model, requests, seconds, *library):
     return [tuple(line.split(": ", 1)) for line in result.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_serves_in_threads_what_python_detects(program, case, requests, seconds):
     printed = serve(program, case.folder, requests, seconds)
     warm_up = [value for key, value in printed if key == "warm-up"]

@@ -15,10 +15,9 @@ from keras_frcnn.settings import Settings
 from keras_frcnn.training.callbacks import StopOnNaN
 from keras_frcnn.training.fit import train
 from tests.images import colored_rectangles, random_proposals
-from tests.tiny import add_trunk, tiny_settings
+from tests.tiny import add_trunk, tiny_settings, tiny_trunk
 
-with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that there are
-    add_trunk(patch)
+with tiny_trunk():
     SETTINGS = Settings(
         "rectangles",
         "",
@@ -36,9 +35,8 @@ with pytest.MonkeyPatch.context() as patch:  # settings know the trunks that the
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_trunk():
-    with pytest.MonkeyPatch.context() as patch:
-        add_trunk(patch)
+def trunk():
+    with tiny_trunk():
         yield
 
 

@@ -15,9 +15,11 @@ from keras_frcnn.batches.pipeline import batches_for
 from keras_frcnn.batches.target_statistics import cached_target_statistics
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
+from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import evaluate_detector
+from keras_frcnn.evaluation import evaluate as evaluation
+from keras_frcnn.evaluation.evaluate import check_fit, evaluate_detector
 from keras_frcnn.evaluation.voc import Evaluation
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.monitoring.validation import ValidationSet
@@ -105,6 +107,16 @@ def evaluate(
         InputError: the data set has other classes than the detector or in another order.
     """
     return evaluate_detector(detector, ImageSet(photos, regions), metric)[1]
+
+
+def detect_all(detector: Detector, photos: Dataset, regions: Regions = None) -> list[Detections]:
+    """The detections in each image, for `evaluate_voc`, `evaluate_coco`, `find_errors` and files.
+
+    Args and errors: as `evaluate`.
+    """
+    images = ImageSet(photos, regions)
+    check_fit(detector, images)
+    return list(evaluation.detect_all(detector, images))
 
 
 def train(

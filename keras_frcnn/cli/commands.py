@@ -8,7 +8,7 @@ from keras_frcnn.ablations import load_ablation
 from keras_frcnn.ablations.ablation import plan, run_ablation
 from keras_frcnn.cli.common import asked_classes, load_dataset
 from keras_frcnn.cli.resolve import resolve
-from keras_frcnn.cli.run_inputs import image_set, load_run, metric_of, of_its_data
+from keras_frcnn.cli.run_inputs import image_set, load_run, of_its_data, recipe_metric
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.load import training_split
 from keras_frcnn.errors import InputError
@@ -120,7 +120,7 @@ def ablate(args) -> None:
         settings,
         proposals_of(dataset, settings, args.processes),
         proposals_of(test_set, settings, args.processes),
-        metric_of(settings.data, of_its_data(recipe, settings)),
+        recipe_metric(settings.data, of_its_data(recipe, settings)),
     )
 
 
@@ -152,5 +152,5 @@ def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSe
     )
     if args.validate_proposals:
         settings = dataclasses.replace(settings, proposals=args.validate_proposals)
-    metric = metric_of(spec, None if args.validate_data else of_its_data(recipe, settings))
+    metric = recipe_metric(spec, None if args.validate_data else of_its_data(recipe, settings))
     return ValidationSet(image_set(dataset, settings, args), metric)

@@ -30,3 +30,8 @@ def asked_fractions(args) -> tuple[float, ...] | None:
 def asked_classes(args) -> tuple[str, ...] | None:
     """The names of --classes; None for those of the annotations."""
     return tuple(map(tidy_name, args.classes.split(","))) if args.classes else None
+
+
+def metric_of(data: str) -> str:
+    """The metric of the challenge of the data set's year."""
+    return "11point" if data.startswith("voc/2007") else "area"

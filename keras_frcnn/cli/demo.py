@@ -12,7 +12,8 @@ from keras_frcnn import data
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import evaluate_detector, save_metrics
+from keras_frcnn.evaluation.evaluate import evaluate_detector
+from keras_frcnn.evaluation.metrics import save_metrics
 from keras_frcnn.evaluation.voc import format_table
 from keras_frcnn.export.saved_model import export_saved_model
 from keras_frcnn.files import replacing

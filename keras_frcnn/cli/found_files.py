@@ -17,11 +17,12 @@ from keras_frcnn.cli.stopwatch import Stopwatch
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.coco_results import coco_entries
+from keras_frcnn.evaluation.results import COLUMNS
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing, write_json
 from keras_frcnn.pictures.draw import draw_detections
 
-COLUMNS = ("file", "class", "score", "x1", "y1", "x2", "y2")
 # Detections in the image of a file; tells the watch of its stages.
 Find = Callable[[str, np.ndarray, Stopwatch], Detections]
 
@@ -115,20 +116,10 @@ def _write_lists(out: Path, found: dict[str, tuple[Detections, Sequence[str]]]) 
             for entry in entries:
                 writer.writerow([name, entry["class"], entry["score"], *entry["box"]])
     results = [
-        {
-            "image_id": number,
-            "category_id": int(k),
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": score,
-            "file_name": printable(file),
-            "category": names[k - 1],
-        }
+        entry
         for number, (file, (detections, names)) in enumerate(found.items(), start=1)
-        for (x1, y1, x2, y2), score, k in zip(
-            detections.boxes.tolist(),
-            detections.scores.tolist(),
-            detections.classes,
-            strict=True,
+        for entry in coco_entries(
+            detections, number, printable(file), names, range(1, len(names) + 1)
         )
     ]
     write_json(out / "detections_coco.json", results)

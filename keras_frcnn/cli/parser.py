@@ -112,20 +112,15 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "evaluate",
-        "per-class AP and mAP by the rules of Pascal VOC",
+        "AP by the rules of Pascal VOC and of COCO, of a run or of detections from elsewhere",
         "keras-frcnn evaluate runs/photos --data photos/ --split test",
     )
-    _add_run(sub)
-    _add_data(sub, classes=False, required=False)
-    _add_run_proposals(sub)
-    _add_processes(sub)
-    sub.add_argument(
-        "--metric",
-        choices=("area", "11point"),
-        help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
-        "default: the recipe's, else 11point for voc/2007 and area for others",
-    )
+    _add_tested(sub)
     sub.add_argument("--voc-results", metavar="DIR", help="also write the devkit's result files")
+    sub.add_argument("--coco-results", metavar="FILE", help="also write COCO's result list")
+    sub.add_argument(
+        "--out", metavar="DIR", help="of --detections: folder for metrics.json and the curves"
+    )
 
     sub = command(
         "detect",
@@ -193,9 +188,29 @@ def _add_ablation(sub) -> None:
     sub.set_defaults(resume=False)  # of `train`: what is finished is never trained again here
 
 
-def _add_run(sub) -> None:
+def _add_tested(sub) -> None:
+    """A run or detections from a file, and the data that they are tested on."""
+    _add_run(sub, nargs="?")
+    sub.add_argument(
+        "--detections",
+        metavar="FILE",
+        help="instead of RUN: detections from elsewhere, as a folder of VOC's result files, COCO's "
+        "result list, or detections.json or .csv of this program",
+    )
+    sub.add_argument(
+        "--metric",
+        choices=("area", "11point"),
+        help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
+        "default: the recipe's, else 11point for voc/2007 and area for others",
+    )
+    _add_data(sub, classes=False, required=False)
+    _add_run_proposals(sub)
+    _add_processes(sub)
+
+
+def _add_run(sub, nargs=None) -> None:
     add_settings(sub, ("max_detections", "proposals_test"))
-    sub.add_argument("run_dir", metavar="RUN", help="run directory of a training")
+    sub.add_argument("run_dir", metavar="RUN", nargs=nargs, help="run directory of a training")
     sub.add_argument(
         "--best",
         action="store_true",

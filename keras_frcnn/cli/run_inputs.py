@@ -1,15 +1,19 @@
 """What commands with a run begin with: its detector, and the proposals that it needs."""
 
 import dataclasses
+import sys
+from pathlib import Path
 
 import keras_frcnn.cli.keras_setup  # noqa: F401
+from keras_frcnn.cli.common import asked_fractions, load_dataset, metric_of
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
 from keras_frcnn.proposals.find import proposals_of
-from keras_frcnn.recipes import Recipe
+from keras_frcnn.recipes import Recipe, recipe_of
 from keras_frcnn.runs import directory as runs
+from keras_frcnn.runs.fingerprint import fingerprint, load_fingerprint
 from keras_frcnn.settings import Settings, option
 
 
@@ -53,8 +57,41 @@ def of_its_data(recipe: Recipe | None, settings: Settings) -> Recipe | None:
     return recipe if recipe and settings.data == recipe.settings.data else None
 
 
-def metric_of(data: str, recipe: Recipe | None = None) -> str:
+def recipe_metric(data: str, recipe: Recipe | None = None) -> str:
     """The recipe's metric, else that of the challenge of the data set's year."""
+    return recipe.metric if recipe else metric_of(data)
+
+
+def detector_and_images(args) -> tuple[Detector, ImageSet, str]:
+    """The detector of a run, what to test it on, and the metric.
+
+    Images that the run was trained on are told.
+
+    Raises:
+        InputError: nothing says what to test on.
+    """
+    run = Path(args.run_dir)
+    detector, settings = load_run(args)
+    recipe = None if args.data else of_its_data(recipe_of(settings), settings)
+    data, split = args.data, args.split
     if recipe:
-        return recipe.metric
-    return "11point" if data.startswith("voc/2007") else "area"
+        data, split = recipe.test_data, split or recipe.test_split
+    elif not data:
+        raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
+    fractions = asked_fractions(args) or settings.fractions
+    # In the order of the run's labels.
+    dataset = load_dataset(data, split, args.data_dir, settings.class_names, fractions)
+    images = image_set(dataset, with_proposals(args, settings), args)
+    _warn_of_training_images(run, images)
+    return detector, images, args.metric or recipe_metric(data, recipe)
+
+
+def _warn_of_training_images(run: Path, images: ImageSet) -> None:
+    trained_on = load_fingerprint(run)
+    shared = trained_on.count_shared(fingerprint(images)) if trained_on else 0
+    if shared:
+        print(
+            f"{images.dataset.name}: {shared} of its {len(images.dataset.images)} images are "
+            f"among those that {run} was trained on; the result says little about others",
+            file=sys.stderr,
+        )

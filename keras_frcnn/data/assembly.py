@@ -40,6 +40,7 @@ class FoundImage(NamedTuple):
     objects: tuple[FoundObject, ...]
     size: tuple[float, float] | None = None  # width, height, where the annotation tells
     is_relative: bool = False  # boxes are fractions of width and height
+    coco_id: int | None = None  # where the data set is COCO's
 
 
 def records(
@@ -143,4 +144,5 @@ def record(
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         labels=np.array(found_labels, np.int32),
         is_difficult=np.array(difficult, bool),
+        coco_id=image.coco_id,
     )

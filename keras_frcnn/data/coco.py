@@ -73,6 +73,11 @@ def read_coco(path: Path, files: list[Path]) -> ListedSource:
         root = root.parent
     contents = {file: _load(file) for file in files}
     class_names = _class_names(contents)
+    category_ids = {
+        name: number
+        for file in reversed(files)  # the first that has a class tells
+        for number, name in _categories(file, contents[file]).items()
+    }
     images: dict[str, FoundImage] = {}
     splits: dict[str, list[str]] = {}
     for split, file in _split_names(files, root).items():
@@ -86,7 +91,7 @@ def read_coco(path: Path, files: list[Path]) -> ListedSource:
             ids.append(image.filename)
     if len(files) == 1 and not _names_a_split(files[0]):
         splits = {}
-    return ListedSource("COCO JSON", root, class_names, images, splits)
+    return ListedSource("COCO JSON", root, class_names, images, splits, category_ids)
 
 
 def _joined(known: FoundImage, image: FoundImage) -> FoundImage:
@@ -190,6 +195,7 @@ def _images(path: Path, content: dict, root: Path, split: str) -> list[FoundImag
                     path,
                     tuple(objects.get(number, ())),
                     tuple(map(float, size)) if known_size else None,
+                    coco_id=number,
                 )
             )
     faults.check()

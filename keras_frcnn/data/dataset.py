@@ -26,6 +26,7 @@ class ImageRecord:
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # [M, 4]
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))  # [M], 1..K
     is_difficult: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # [M]
+    coco_id: int | None = None  # of the image in COCO's file, which result files refer to
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Dataset:
     class_names: tuple[str, ...]  # label k (1..K) is class_names[k - 1]; 0 is background
     images: tuple[ImageRecord, ...]
     warnings: tuple[str, ...] = ()  # what was skipped or is doubtful, a line each, naming the file
+    category_ids: tuple[int, ...] = ()  # of the labels 1..K in COCO's file; otherwise none
     notes: tuple[str, ...] = ()  # how it was read where that is not what the files say, a line each
 
     def trainable(self) -> list[int]:

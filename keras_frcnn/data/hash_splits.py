@@ -31,6 +31,7 @@ class HashSplits:
         self.fractions = check_fractions(fractions)
         self.form = source.form
         self.root = source.root
+        self.category_ids = source.category_ids
         self.splits = NAMES
 
     def ids(self, split: str | None) -> list[str]:

@@ -20,6 +20,7 @@ class ListedSource:
         class_names: in the order of the file.
         images: by id, in the order of the files.
         splits: the ids of each split; none where nothing tells.
+        category_ids: of the classes, in COCO's files.
     """
 
     def __init__(
@@ -29,9 +30,11 @@ class ListedSource:
         class_names: Sequence[str],
         images: Mapping[str, FoundImage],
         splits: Mapping[str, Sequence[str]],
+        category_ids: Mapping[str, int] | None = None,
     ):
         self.form = form
         self.root = root
+        self.category_ids = category_ids or {}
         self._class_names = tuple(class_names)
         self._images = images
         self._splits = splits

@@ -12,6 +12,7 @@ from keras_frcnn.data.forms import recognise
 from keras_frcnn.data.hash_splits import FRACTIONS, HashSplits
 from keras_frcnn.data.source import Source
 from keras_frcnn.data.split_names import TRAINING_SPLITS, known_as
+from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.data.voc_files import is_folder
 from keras_frcnn.errors import InputError, shown
 from keras_frcnn.file_names import printable
@@ -92,6 +93,7 @@ def load(
         class_names=class_names,
         images=_with_unique_filenames(list(records.values()), folder_of),
         warnings=tuple(dict.fromkeys(warnings)),
+        category_ids=_category_ids(list(sources.values()), class_names),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -190,6 +192,13 @@ def _is_file(term: str) -> bool:
     return os.path.splitext(term)[1].lower() in (".json", ".csv", ".yaml", ".yml") and (
         os.path.isfile(term)
     )
+
+
+def _category_ids(sources: Sequence[Source], class_names: Sequence[str]) -> tuple[int, ...]:
+    """COCO's ids of the classes; none where a class has none, or data sets are joined."""
+    known = sources[0].category_ids if len(sources) == 1 else {}
+    ids = [known.get(tidy_name(name)) for name in class_names]
+    return () if None in ids else tuple(ids)
 
 
 def _with_unique_filenames(

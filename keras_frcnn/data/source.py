@@ -1,6 +1,6 @@
 """What every form of a data set offers, whatever its files look like."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,7 @@ class Source(Protocol):
 
     form: str  # as messages call it, such as "Pascal VOC"
     root: Path
+    category_ids: Mapping[str, int]  # of the classes in COCO's files; of other forms none
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Folders with an XML annotation an image, as Pascal VOC has them (`voc_layout`)."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,7 @@ class VocFolder:
     """
 
     form = "Pascal VOC"
+    category_ids: Mapping[str, int] = {}
 
     def __init__(self, folder: str | os.PathLike):
         if (layout := find_layout(Path(folder))) is None:

@@ -1,17 +1,15 @@
-"""Running a detector over a data set, and what is kept of its evaluation."""
+"""Running a detector over a data set."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn.data.classes import check_class_names
-from keras_frcnn.data.dataset import Dataset, ImageSet
+from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.evaluation.voc import Evaluation, evaluate
-from keras_frcnn.files import write_json
 from keras_frcnn.progress_bar import counted
 
 
@@ -38,6 +36,13 @@ def examine_all(
         yield detector.detect(image, proposals), proposals
 
 
+def check_fit(detector: Detector, images: ImageSet) -> None:
+    """Refuse a data set that the detector cannot be tested on; raises as `evaluate_detector`."""
+    images.check_proposals(detector.needs_proposals, "the detector")
+    if detector.class_names:
+        check_class_names(detector.class_names, images.dataset, "the detector")
+
+
 def evaluate_detector(
     detector: Detector, images: ImageSet, metric: str = "area"
 ) -> tuple[list[Detections], Evaluation]:
@@ -47,9 +52,7 @@ def evaluate_detector(
         InputError: the classes of the data set are not those that the detector knows, or it needs
             proposals and has none, or the other way round.
     """
-    images.check_proposals(detector.needs_proposals, "the detector")
-    if detector.class_names:
-        check_class_names(detector.class_names, images.dataset, "the detector")
+    check_fit(detector, images)
     detections = list(detect_all(detector, images))
     return detections, evaluate(detections, images.dataset, metric)
 
@@ -66,19 +69,3 @@ def describe_limit(detections: Sequence[Detections], limit: int) -> str:
         f"{count} of {len(detections)} images have {limit} detections, the most there may be; "
         "--max-detections allows more"
     )
-
-
-def save_metrics(run: Path, dataset: Dataset, result: Evaluation) -> None:
-    """Write `metrics.json`."""
-    content = {
-        "data": dataset.name,
-        "metric": result.metric,
-        "mAP": known(result.mean_ap),
-        "AP": dict(zip(dataset.class_names, map(known, result.ap), strict=True)),
-    }
-    write_json(run / "metrics.json", content)
-
-
-def known(ap: float) -> float | None:
-    """None, null in JSON, for the AP of a class without objects: JSON has no NaN."""
-    return None if np.isnan(ap) else float(ap)

@@ -1,4 +1,4 @@
-"""Average precision by the rules of the Pascal VOC devkit, and its result files.
+"""Average precision by the rules of the Pascal VOC devkit.
 
 D is the number of detections of an image, M that of its ground-truth boxes, K that of classes.
 
@@ -7,19 +7,14 @@ is (x1 + 1, y1 + 1, x2, y2), and its widths (xmax - xmin + 1) are our x2 - x1: t
 the devkit's without further ado.
 """
 
-import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
-from keras_frcnn.file_names import file_names
-from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.numpy_boxes import pairwise_iou
 
 METRICS = ("area", "11point")
@@ -74,7 +69,7 @@ def evaluate(
         raise InputError(f"metric is {metric!r}; there are {' and '.join(map(repr, METRICS))}")
     if not 0 <= iou_threshold < 1:
         raise InputError(f"iou_threshold is {iou_threshold}; it must be at least 0 and below 1")
-    _check(detections, dataset)
+    check_detections(detections, dataset)
     classes = np.concatenate([np.zeros(0, int), *(d.classes for d in detections)])
     scores = np.concatenate([np.zeros(0), *(d.scores for d in detections)])
     matches = _match(detections, dataset, iou_threshold)
@@ -103,7 +98,13 @@ def evaluate(
     )
 
 
-def _check(detections, dataset):
+def check_detections(detections: Sequence[Detections], dataset: Dataset) -> None:
+    """Refuse detections that cannot be of the images of a data set.
+
+    Raises:
+        InputError: there are not as many as images, a class is outside 1..K, or values are not
+            finite.
+    """
     if len(detections) != len(dataset.images):
         raise InputError(
             f"there are detections of {len(detections)} images, but {dataset.name} has "
@@ -178,41 +179,3 @@ def format_table(evaluation: Evaluation) -> str:
             f"the mAP leaves {pronoun} out"
         )
     return "\n".join(lines)
-
-
-def write_voc_results(
-    directory: str | Path, detections: Sequence[Detections], dataset: Dataset
-) -> None:
-    """Write the devkit's result files, `comp3_det_test_<class>.txt`, one for each class.
-
-    Rows `image_id score xmin ymin xmax ymax`: the filename without extension (with it where
-    images differ in it alone), pixels counted from 1. Of a class name that cannot be part of a
-    file name the characters at fault become `_`. Every file appears when it is complete.
-
-    Raises:
-        InputError: as `evaluate`, or `directory` cannot be written.
-    """
-    _check(detections, dataset)
-    directory = Path(directory)
-    make_folder(directory)
-    image_ids = _image_ids(dataset)
-    for k, class_name in enumerate(file_names(dataset.class_names), start=1):
-        target = directory / f"comp3_det_test_{class_name}.txt"
-        with (
-            replacing(target) as partial,
-            partial.open("w", encoding="utf-8", newline="\n") as file,
-        ):
-            for image_id, found in zip(image_ids, detections, strict=True):
-                of_class = found.classes == k
-                boxes = found.boxes[of_class] + np.float32([1, 1, 0, 0])
-                for box, score in zip(boxes, found.scores[of_class], strict=True):
-                    file.write(f"{image_id} {score:.6f} {' '.join(f'{x:.2f}' for x in box)}\n")
-
-
-def _image_ids(dataset: Dataset) -> list[str]:
-    names = [record.filename for record in dataset.images]
-    stems = [os.path.splitext(name)[0] for name in names]
-    if len(set(stems)) == len(stems):
-        return stems
-    counts = Counter(stems)
-    return [s if counts[s] == 1 else name for s, name in zip(stems, names, strict=True)]

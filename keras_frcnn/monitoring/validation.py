@@ -11,7 +11,8 @@ from tqdm import tqdm
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.evaluate import describe_limit, detect_all, examine_all, known
+from keras_frcnn.evaluation.evaluate import describe_limit, detect_all, examine_all
+from keras_frcnn.evaluation.metrics import known
 from keras_frcnn.evaluation.voc import evaluate
 from keras_frcnn.files import replacing, write_json
 from keras_frcnn.monitoring.csv_log import CsvLog

@@ -6,7 +6,8 @@ import pytest
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.voc import evaluate, format_table, write_voc_results
+from keras_frcnn.evaluation.voc import evaluate, format_table
+from keras_frcnn.evaluation.voc_results import write_voc_results
 
 NOTHING = Detections([], [], [])
 
@@ -304,34 +305,3 @@ def test_the_table():
         "AP: area under the curve, IoU above 0.5, difficult objects left out",
         "1 of 3 classes has no objects; the mAP leaves it out",
     ]
-
-
-def test_result_files(tmp_path):
-    data = dataset(record("000001"), record("sub.000002"), class_names=("cat", "dog"))
-    found = [
-        Detections([[0, 0, 10, 20], [4.25, 5.5, 6, 7]], [0.5, 0.125], [2, 2]),
-        Detections([[1, 2, 3, 4], [0, 0, 100, 100]], [1, 0.25], [1, 2]),
-    ]
-    for _ in range(2):
-        write_voc_results(tmp_path / "results", found, data)
-    files = {p.name: p.read_text() for p in (tmp_path / "results").iterdir()}
-    assert files == {
-        "comp3_det_test_cat.txt": "sub.000002 1.000000 2.00 3.00 3.00 4.00\n",
-        "comp3_det_test_dog.txt": (
-            "000001 0.500000 1.00 1.00 10.00 20.00\n"
-            "000001 0.125000 5.25 6.50 6.00 7.00\n"
-            "sub.000002 0.250000 1.00 1.00 100.00 100.00\n"
-        ),
-    }
-
-
-def test_result_files_of_any_names(tmp_path):
-    """Class names that cannot be file names, and images that differ in their suffix alone."""
-    records = [ImageRecord(name, name, 100, 100) for name in ("cam1/a.jpg", "cam1/a.png", "b.jpg")]
-    names = ("..", "a/b", "a_b", "x\ty", "z" * 300)
-    found = [Detections([BOX], [0.5], [2])] * 3
-    write_voc_results(tmp_path, found, Dataset("d", names, tuple(records)))
-    files = sorted(path.name.removeprefix("comp3_det_test_") for path in tmp_path.iterdir())
-    assert files == ["_.txt", "a_b.txt", "a_b_2.txt", "x_y.txt", "z" * 150 + ".txt"]
-    rows = (tmp_path / "comp3_det_test_a_b.txt").read_text().splitlines()
-    assert [row.split()[0] for row in rows] == ["cam1/a.jpg", "cam1/a.png", "b"]

@@ -1,0 +1,165 @@
+"""COCO's result files: a list of detections, `[{"image_id", "category_id", "bbox", "score"}, ...]`.
+
+`bbox` is [x, y, width, height] in continuous pixels. Ids are those of COCO's own file where the
+data set is COCO's; otherwise images count from 1 in the order of the data set, and class k is
+category k. `file_name` and `category` stand beside them for readers without that file.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.detection.detections import Detections
+from keras_frcnn.errors import InputError, cut, shown
+from keras_frcnn.evaluation.voc import check_detections
+from keras_frcnn.files import write_json
+
+
+def image_ids(dataset: Dataset) -> list[int]:
+    """COCO's id of each image."""
+    ids = [record.coco_id for record in dataset.images]
+    if None in ids or len(set(ids)) < len(ids):
+        return list(range(1, len(ids) + 1))
+    return ids
+
+
+def category_ids(dataset: Dataset) -> tuple[int, ...]:
+    """COCO's id of each class."""
+    return dataset.category_ids or tuple(range(1, len(dataset.class_names) + 1))
+
+
+def coco_entries(
+    found: Detections,
+    image_id: int,
+    file_name: str,
+    class_names: Sequence[str],
+    ids: Sequence[int],
+) -> list[dict[str, Any]]:
+    """The entries of one image; `class_names` and `ids` are of the classes 1..K."""
+    return [
+        {
+            "image_id": image_id,
+            "category_id": ids[k - 1],
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+            "file_name": file_name,
+            "category": class_names[k - 1],
+        }
+        for (x1, y1, x2, y2), score, k in zip(
+            found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
+        )
+    ]
+
+
+def write_coco_results(
+    path: str | Path, detections: Sequence[Detections], dataset: Dataset
+) -> None:
+    """Write the detections of all images of a data set.
+
+    Raises:
+        InputError: the detections do not fit the data set, or the file cannot be written.
+    """
+    check_detections(detections, dataset)
+    ids, names = category_ids(dataset), dataset.class_names
+    images = zip(image_ids(dataset), dataset.images, detections, strict=True)
+    entries = [e for i, r, found in images for e in coco_entries(found, i, r.filename, names, ids)]
+    write_json(Path(path), entries)
+
+
+def read_coco_results(path: str | Path, dataset: Dataset) -> list[Detections]:
+    """Read what `write_coco_results`, or anybody's detector, has written.
+
+    A class is found by `category_id`. An image is found by `image_id`, and where the data set is
+    not COCO's, so that nobody but us has numbered it, by `file_name` if the entry has one.
+
+    Returns:
+        one `Detections` an image, in the order of the data set.
+
+    Raises:
+        InputError: the file is no list of detections, or an entry cannot be of the data set; it is
+            named.
+    """
+    return from_entries(path, load_json(path), dataset)
+
+
+def load_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is no JSON ({error})") from error
+
+
+def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detections]:
+    """The detections in the content of a result file; as `read_coco_results`."""
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: is no list of detections as COCO has it")
+    places = _places(dataset)
+    labels = {number: k for k, number in enumerate(category_ids(dataset), start=1)}
+    rows: list[list[list[float]]] = [[] for _ in dataset.images]
+    for number, entry in enumerate(entries):
+        where = f"{path}: entry {number}"
+        if not isinstance(entry, dict):
+            raise InputError(f"{where} is {shown(entry)}, not an object")
+        place = _place(where, entry, places, dataset.name)
+        category = entry.get("category_id")
+        if not _is_integer(category) or category not in labels:
+            raise InputError(
+                f"{where}: category_id is {shown(category)}; {dataset.name} has "
+                + cut(", ".join(f"{i} ({dataset.class_names[k - 1]})" for i, k in labels.items()))
+            )
+        box, score = entry.get("bbox"), entry.get("score")
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+            raise InputError(f"{where}: bbox is {shown(box)}, not [x, y, width, height]")
+        if not _is_finite(score):
+            raise InputError(f"{where}: score is {shown(score)}, not a number")
+        x, y, width, height = box
+        rows[place].append([x, y, x + width, y + height, score, labels[category]])
+    return [from_rows(found, dataset.class_names) for found in rows]
+
+
+def from_rows(rows: Sequence[Sequence[float]], class_names: Sequence[str]) -> Detections:
+    """Detections of rows x1, y1, x2, y2, score, class, the best first as detectors give them."""
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    table = table[np.argsort(-table[:, 4], kind="stable")]
+    return Detections(table[:, :4], table[:, 4], table[:, 5], tuple(class_names))
+
+
+def _places(dataset: Dataset) -> dict[int | str, int]:
+    """The place of each image by what entries may call it."""
+    places: dict[int | str, int] = {number: i for i, number in enumerate(image_ids(dataset))}
+    if any(record.coco_id is None for record in dataset.images):
+        places |= {record.filename: i for i, record in enumerate(dataset.images)}
+    return places
+
+
+def _place(where: str, entry: dict, places: dict[int | str, int], name: str) -> int:
+    """The place of the image of an entry in the data set."""
+    file_name, image_id = entry.get("file_name"), entry.get("image_id")
+    if isinstance(file_name, str) and any(isinstance(key, str) for key in places):
+        if file_name in places:
+            return places[file_name]
+        raise InputError(f"{where}: {name} has no image {shown(file_name)}")
+    if not _is_integer(image_id) or image_id not in places:
+        raise InputError(f"{where}: {name} has no image with the id {shown(image_id)}")
+    return places[image_id]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) < 1e30

@@ -18,7 +18,9 @@ from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation import errors
 from keras_frcnn.evaluation import evaluate as evaluation
+from keras_frcnn.evaluation.errors import Errors
 from keras_frcnn.evaluation.evaluate import check_fit, evaluate_detector
 from keras_frcnn.evaluation.voc import Evaluation
 from keras_frcnn.models.detection_model import DetectionModel
@@ -117,6 +119,19 @@ def detect_all(detector: Detector, photos: Dataset, regions: Regions = None) -> 
     images = ImageSet(photos, regions)
     check_fit(detector, images)
     return list(evaluation.detect_all(detector, images))
+
+
+def find_errors(
+    detections: Sequence[Detections], photos: Dataset, regions: Regions = None, **thresholds: float
+) -> Errors:
+    """What is wrong with detections: `keras_frcnn.evaluation.errors.find_errors`.
+
+    Args:
+        detections: of each image.
+        photos, regions: ground truth; proposals of each image, where they are known.
+        **thresholds: `iou_threshold` and `background_iou`.
+    """
+    return errors.find_errors(detections, ImageSet(photos, regions), **thresholds)
 
 
 def train(

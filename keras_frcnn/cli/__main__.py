@@ -19,6 +19,7 @@ MODULES = {
     "check": "check_command",
     "convert": "convert_command",
     "evaluate": "evaluate_command",
+    "errors": "errors_command",
     "detect": "detect_command",
     "client": "detect_command",
 }

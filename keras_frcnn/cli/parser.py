@@ -123,6 +123,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     sub = command(
+        "errors",
+        "tell what goes wrong: errors by kind and class, what each costs, the worst as pictures",
+        "keras-frcnn errors runs/photos --data photos/ --split test --out errors",
+    )
+    _add_tested(sub)
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder for tables and pictures")
+    sub.add_argument(
+        "--pictures",
+        type=int,
+        metavar="N",
+        default=12,
+        help="errors of each kind to draw, 0 for none (%(default)s)",
+    )
+
+    sub = command(
         "detect",
         "find objects in images, draw and list them; exit status 1 where a file cannot be read",
         "keras-frcnn detect runs/photos a.jpg holiday/ 'more/**/*.png' --out found",

@@ -3,6 +3,8 @@
 OUT/recall.md    the table: a row for each source and number of proposals
 OUT/recall.csv   the same, to compute with
 OUT/recall.png   recall over the number of proposals, and over IoU
+OUT/groups.csv   the first 300 proposals by size and class of the objects; in recall.md too
+OUT/groups.png   the same as bars
 """
 
 from collections.abc import Callable
@@ -19,13 +21,14 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.tables import Row, format_markdown, write_csv
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing
-from keras_frcnn.pictures.charts import draw_recall
+from keras_frcnn.pictures.charts import draw_groups, draw_recall
 from keras_frcnn.proposals.find import proposals_of
-from keras_frcnn.proposals.recall import RankedRecall, ranked_recall
+from keras_frcnn.proposals.recall import SIZES, RankedRecall, ranked_recall
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.runs.directory import PROPOSALS, load_proposer
 from keras_frcnn.settings import Settings
 
+GROUPED = 300  # proposals of which recall is told by size and class
 COUNTS = (50, 100, 300, 1000, 2000)
 IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _CURVE = sorted({*np.geomspace(10, max(COUNTS), 40).round().astype(int).tolist(), *COUNTS})
@@ -51,12 +54,22 @@ def recall(args) -> None:
     make_folder(out)
     title = "Recall of proposals"
     about = f"{len(dataset.images)} images of {dataset.name}, {objects} objects"
-    table = format_markdown(rows)
+    groups = [row for name, curve in found.items() for row in _groups(name, curve, dataset)]
+    table = f"{format_markdown(rows)}\n\nThe first {GROUPED} by size and class of the objects:\n\n"
+    table += format_markdown(groups)
     write_csv(out / "recall.csv", rows)
+    write_csv(out / "groups.csv", groups)
+    with replacing(out / "groups.png") as partial:
+        names = [group for group, _ in _parts(next(iter(found.values())), dataset)]
+        values = {
+            name: [float(part.at([0.5])[part.counts.index(GROUPED), 0]) for _, part in parts]
+            for name, parts in ((name, _parts(curve, dataset)) for name, curve in found.items())
+        }
+        draw_groups(f"Recall at IoU 0.5 of {GROUPED} proposals", names, values).save(partial)
     with replacing(out / "recall.png") as partial:
         draw_recall(f"{title}: {about}", found).save(partial)
     with replacing(out / "recall.md") as partial:
-        picture = f"![{title}](recall.png)"
+        picture = f"![{title}](recall.png)\n\n![By objects](groups.png)"
         partial.write_text(f"# {title}\n\n{about}.\n\n{table}\n\n{picture}\n", "utf-8")
     print(f"{about}\n{table}\ndrawn in {printable(str(out / 'recall.png'))}")
 
@@ -101,4 +114,24 @@ def _rows(name: str, found: RankedRecall) -> list[Row]:
         row: Row = {"source": name, "proposals at most": n, "on average": mean}
         row |= {f"IoU {iou}": float(x) for iou, x in zip(IOUS, at[i], strict=True)}
         rows.append(row | {"average recall": float(average[i])})
+    return rows
+
+
+def _parts(found: RankedRecall, dataset: Dataset) -> list[tuple[str, RankedRecall]]:
+    """What is found of the objects of each size and class; of all where there are some."""
+    names = enumerate(dataset.class_names, start=1)
+    parts = [(size, found.of_size(size)) for size in SIZES]
+    parts += [(name, found.of_class(k)) for k, name in names]
+    return [(name, part) for name, part in parts if len(part.labels)]
+
+
+def _groups(name: str, found: RankedRecall, dataset: Dataset) -> list[Row]:
+    """The rows of one source."""
+    rows = []
+    for group, part in _parts(found, dataset):
+        i = part.counts.index(GROUPED)
+        row: Row = {"source": name, "objects of": group, "objects": len(part.labels)}
+        recalls = part.at(IOUS)[i]
+        row |= {f"IoU {iou}": float(x) for iou, x in zip(IOUS, recalls, strict=True)}
+        rows.append(row | {"average recall": float(part.average()[i])})
     return rows

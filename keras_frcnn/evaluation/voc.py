@@ -70,20 +70,18 @@ def evaluate(
     if not 0 <= iou_threshold < 1:
         raise InputError(f"iou_threshold is {iou_threshold}; it must be at least 0 and below 1")
     check_detections(detections, dataset)
-    classes = np.concatenate([np.zeros(0, int), *(d.classes for d in detections)])
-    scores = np.concatenate([np.zeros(0), *(d.scores for d in detections)])
-    matches = _match(detections, dataset, iou_threshold)
+    classes, scores = joined(detections)
+    matches = match(detections, dataset, iou_threshold)
     labels = np.concatenate([np.zeros(0, int), *(r.labels for r in dataset.images)])
     difficult = np.concatenate([np.zeros(0, bool), *(r.is_difficult for r in dataset.images)])
 
-    average = _area_ap if metric == "area" else _eleven_point_ap
     aps, positives, precisions, recalls = [], [], [], []
     for k in range(1, len(dataset.class_names) + 1):
-        of_class = np.flatnonzero(classes == k)
+        of_class = np.flatnonzero((classes == k) & ~matches.is_ignored)
         by_score = of_class[np.argsort(-scores[of_class], kind="stable")]
         count = int(np.sum((labels == k) & ~difficult))
-        precision, recall = _curve(matches[by_score], difficult, count)
-        aps.append(average(precision, recall) if count else np.nan)
+        precision, recall = precision_recall(matches.is_right[by_score], count)
+        aps.append(average_precision(precision, recall, metric) if count else np.nan)
         positives.append(count)
         precisions.append(precision)
         recalls.append(recall)
@@ -121,8 +119,25 @@ def check_detections(detections: Sequence[Detections], dataset: Dataset) -> None
             raise InputError(f"detections of {record.filename} have values that are not finite")
 
 
-def _match(detections, dataset, iou_threshold):
-    """For every detection of all images, its object's place among all objects; -1 for none."""
+def joined(detections: Sequence[Detections]) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and scores of the detections of all images, one after the other."""
+    classes = np.concatenate([np.zeros(0, int), *(d.classes for d in detections)])
+    return classes, np.concatenate([np.zeros(0), *(d.scores for d in detections)])
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What the detections of all images, one after the other, found: D in all."""
+
+    objects: np.ndarray  # int64 [D]: the object's place among those of all images, -1 for none
+    is_right: np.ndarray  # bool [D]: the first of its object
+    is_ignored: np.ndarray  # bool [D]: of a difficult object
+
+
+def match(
+    detections: Sequence[Detections], dataset: Dataset, iou_threshold: float = 0.5
+) -> Matches:
+    """Which detections are right; the arguments are those of `evaluate`, and checked there."""
     matches, first = [np.zeros(0, int)], 0
     for record, found in zip(dataset.images, detections, strict=True):
         if len(record.boxes):
@@ -134,19 +149,32 @@ def _match(detections, dataset, iou_threshold):
         else:
             matches.append(np.full(len(found), -1))
         first += len(record.boxes)
-    return np.concatenate(matches)
+    objects = np.concatenate(matches)
+    difficult = np.concatenate([np.zeros(0, bool), *(r.is_difficult for r in dataset.images)])
+    is_ignored = np.append(difficult, False)[objects]  # -1 is the last
+    by_score = np.argsort(-joined(detections)[1], kind="stable")
+    taken, first_taker = np.unique(objects[by_score], return_index=True)
+    is_right = np.zeros(len(objects), bool)
+    is_right[by_score[first_taker[taken >= 0]]] = True  # later detections of an object are wrong
+    return Matches(objects, is_right & ~is_ignored, is_ignored)
 
 
-def _curve(matches, difficult, positives):
-    """Precision and recall after each detection; `matches` are of one class, best score first."""
-    matches = matches[~((matches >= 0) & difficult[matches])] if len(difficult) else matches
-    right = np.zeros(len(matches), bool)
-    objects, first_taker = np.unique(matches, return_index=True)
-    right[first_taker[objects >= 0]] = True  # later detections of an object are wrong
-    true_positives = np.cumsum(right)
-    precision = true_positives / np.arange(1, len(right) + 1)
-    recall = true_positives / positives if positives else np.full(len(right), np.nan)
+def precision_recall(is_right: np.ndarray, positives: int) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall after each detection of a class, best score first; NaN without objects.
+
+    Args:
+        is_right: bool [D].
+        positives: how many objects there are to find.
+    """
+    true_positives = np.cumsum(is_right)
+    precision = true_positives / np.arange(1, len(is_right) + 1)
+    recall = true_positives / positives if positives else np.full(len(is_right), np.nan)
     return precision, recall
+
+
+def average_precision(precision: np.ndarray, recall: np.ndarray, metric: str) -> float:
+    """AP of a class by `metric`, from `precision_recall`."""
+    return (_area_ap if metric == "area" else _eleven_point_ap)(precision, recall)
 
 
 def _area_ap(precision, recall):

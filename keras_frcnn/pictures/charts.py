@@ -78,6 +78,32 @@ def line_chart(
     return _picture(SIZE, draw)
 
 
+def draw_groups(
+    title: str, names: Sequence[str], values: Mapping[str, Sequence[float]]
+) -> Image.Image:
+    """For each name a bar of every source, from 0 to 1, side by side."""
+
+    def draw(figure):
+        axes = figure.add_subplot()
+        width = 0.8 / len(values)
+        for i, (source, heights) in enumerate(values.items()):
+            at = np.arange(len(names)) - 0.4 + (i + 0.5) * width
+            color = COLORS[i % len(COLORS)]
+            hatch = ("", "//", "..")[i // len(COLORS) % 3]
+            axes.bar(at, heights, width, label=source, color=color, hatch=hatch, edgecolor="w")
+        labels = [_shortened(figure, name, SIZE[0] / 5) for name in names]
+        axes.set_xticks(range(len(names)), labels, rotation=90)
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.set_ylim(0, 1)
+        axes.set_title(title, loc="left", size=12)
+        axes.grid(axis="y")
+        handles, sources = axes.get_legend_handles_labels()
+        sources = [_shortened(figure, source, 0.9 * WIDE[0]) for source in sources]
+        figure.legend(handles, sources, loc="outside lower left")
+
+    return _picture((WIDE[0], WIDE[1] + 26 * len(values)), draw)
+
+
 def draw_precision_recall(evaluation: Evaluation, columns: int = 5) -> Image.Image:
     """Precision over recall of every class that has objects, from the best score down.
 

@@ -38,9 +38,13 @@ def average_recall(images: ImageSet) -> float:
     return float(ranked_recall(images, [max(most, 1)]).average()[0])
 
 
+# Areas of boxes in pixels of the photograph, as COCO divides them.
+SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
+
+
 @dataclass(frozen=True, eq=False)
 class RankedRecall:
-    """What the first n proposals of each image find, for several n; classes play no part.
+    """What the first n proposals of each image find, for several n.
 
     It says something of a ranking only where the proposals come best first, as those of a region
     proposal network do; selective search has a random order.
@@ -49,11 +53,26 @@ class RankedRecall:
     counts: tuple[int, ...]  # the numbers n, [C]
     mean_counts: np.ndarray  # [C] float64: proposals that an image has, of at most n
     overlaps: np.ndarray  # [G, C] float64: IoU of each object with the nearest of them, 0 for none
+    labels: np.ndarray  # [G] int: the class of each object, 1..K
+    areas: np.ndarray  # [G] float64: pixels of its box
 
     def at(self, ious: Sequence[float]) -> np.ndarray:
         """The share of objects overlapped by so much or more: [C, T]; NaN without any object."""
         hits = self.overlaps[..., None] >= np.asarray(ious, np.float64)
         return _mean(hits.astype(np.float64))
+
+    def of_class(self, k: int) -> "RankedRecall":
+        """Of the objects of class k alone."""
+        return self._of(self.labels == k)
+
+    def of_size(self, name: str) -> "RankedRecall":
+        """Of the objects of one of `SIZES` alone; the upper limit is not in it."""
+        low, high = SIZES[name]
+        return self._of((self.areas >= low) & (self.areas < high))
+
+    def _of(self, chosen: np.ndarray) -> "RankedRecall":
+        parts = self.overlaps[chosen], self.labels[chosen], self.areas[chosen]
+        return RankedRecall(self.counts, self.mean_counts, *parts)
 
     def average(self) -> np.ndarray:
         """`average_recall` of the first n: [C]; NaN without any object."""
@@ -64,12 +83,17 @@ def ranked_recall(images: ImageSet, counts: Sequence[int]) -> RankedRecall:
     """Compare the objects of each image with its first n proposals, for each n of `counts`."""
     counts = tuple(counts)
     overlaps = [np.zeros((0, len(counts)))]
+    labels, areas = [np.zeros(0, int)], [np.zeros(0)]
     for boxes, record in zip(images.proposals, images.dataset.images, strict=True):
-        iou = pairwise_iou(record.boxes[~record.is_difficult], boxes[: max(counts)])
+        objects = record.boxes[~record.is_difficult].astype(np.float64)
+        labels.append(record.labels[~record.is_difficult])
+        areas.append(np.prod(objects[:, 2:] - objects[:, :2], axis=1))
+        iou = pairwise_iou(objects, boxes[: max(counts)])
         overlaps.append(np.stack([iou[:, :n].max(axis=1, initial=0) for n in counts], axis=1))
     available = np.array([len(boxes) for boxes in images.proposals], np.float64)
     mean_counts = np.array([_mean(np.minimum(available, n)) for n in counts])
-    return RankedRecall(counts, mean_counts, np.concatenate(overlaps))
+    parts = map(np.concatenate, (overlaps, labels, areas))
+    return RankedRecall(counts, mean_counts, *parts)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from keras_frcnn.pictures.charts import (
     SIZE,
     WIDE,
     bar_chart,
+    draw_groups,
     draw_precision_recall,
     draw_recall,
     line_chart,
@@ -151,7 +152,8 @@ def test_the_users_settings_have_no_part_in_it_and_stay():
 def ranked(overlaps, counts):
     """What the first n proposals find: IoUs of the objects by n."""
     overlaps = np.array(overlaps, np.float64)
-    return RankedRecall(tuple(counts), np.array(counts, np.float64), overlaps)
+    objects = np.ones(len(overlaps), int), np.ones(len(overlaps))
+    return RankedRecall(tuple(counts), np.array(counts, np.float64), overlaps, *objects)
 
 
 def test_recall_is_drawn_over_number_and_iou():
@@ -182,3 +184,17 @@ def test_many_sources_with_any_names():
     image = draw_recall("title", dict.fromkeys(names, found))
     assert image.width == WIDE[0]
     assert draw_recall("title", {"none": ranked(np.zeros((0, 2)), (10, 300))}).width == WIDE[0]
+
+
+def test_bars_of_groups_are_as_high_as_their_values():
+    picture = draw_groups("t", ["a", "b"], {"one": [1.0, 0.5], "two": [0.25, NAN]})
+    inside = axes_of(picture)
+
+    def heights(color):
+        columns = where(inside, color)[1]
+        counts = np.bincount(columns, minlength=inside.shape[1])
+        starts = np.flatnonzero(np.diff((counts > 5).astype(int), prepend=0) == 1)
+        return [np.median(counts[at : at + 40]) / len(inside) for at in starts]
+
+    assert heights(COLORS[0]) == pytest.approx([1, 0.5], abs=0.03)
+    assert heights(COLORS[1]) == pytest.approx([0.25], abs=0.03)

@@ -7,9 +7,8 @@ from PIL import Image
 
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.detection.detections import Detections
-from keras_frcnn.pictures import draw as pictures
+from keras_frcnn.pictures.canvas import Canvas, class_colour
 from keras_frcnn.pictures.draw import (
-    class_colour,
     contact_sheet,
     draw_anchors,
     draw_best_anchors,
@@ -91,13 +90,13 @@ def test_every_picture_of_every_size(size):
 def spied_labels(monkeypatch):
     """Where labels are put: (x, y, width, height, text)."""
     placed = []
-    put = pictures._Canvas._put
+    put = Canvas._put
 
     def spy(self, place, text, width, height, colour):
         placed.append((*place, width, height, text))
         put(self, place, text, width, height, colour)
 
-    monkeypatch.setattr(pictures._Canvas, "_put", spy)
+    monkeypatch.setattr(Canvas, "_put", spy)
     return placed
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.proposals.recall import (
+    SIZES,
     average_recall,
     proposal_recall,
     ranked_recall,
@@ -170,3 +171,21 @@ def test_five_hundred_images_of_two_thousand_proposals_take_seconds():
     begun = time.process_time()
     ranked_recall(ImageSet(many, [boxes] * 500), range(20, 2001, 20))
     assert time.process_time() - begun < 20  # one or two, on a free machine
+
+
+def test_objects_of_a_class_and_of_a_size():
+    """Areas of 1023, 1024, 9215 and 9216 pixels are small, medium, medium and large."""
+    boxes = np.float32(
+        [[0, 0, 31, 33], [0, 0, 32, 32], [0, 0, 95, 97], [0, 0, 96, 96], [0, 0, 9, 9]]
+    )
+    record = ImageRecord(
+        "a", "a", 100, 100,
+        boxes=boxes, labels=np.int32([1, 2, 2, 1, 1]), is_difficult=np.array([0, 0, 0, 0, 1], bool),
+    )  # fmt: skip
+    images = ImageSet(Dataset("d", ("x", "y", "z"), (record,)), [boxes[[1, 3]]])
+    found = ranked_recall(images, [1, 2])
+    assert [len(found.of_size(size).labels) for size in SIZES] == [1, 2, 1]
+    assert found.of_size("large").at([0.9]).tolist() == [[0], [1]]
+    assert found.of_class(2).at([0.99])[1] == pytest.approx(0.5)
+    assert [len(found.of_class(k).labels) for k in (1, 2, 3)] == [2, 2, 0]
+    assert np.isnan(found.of_class(3).average()).all()

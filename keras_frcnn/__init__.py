@@ -41,6 +41,8 @@ _PUBLIC = {
     "find_errors": "keras_frcnn.public:find_errors",
     "error_gains": "keras_frcnn.evaluation.error_gains:error_gains",
     "draw_top_errors": "keras_frcnn.inspection.top_errors:draw_top_errors",
+    "report_content": "keras_frcnn.report.content:report_content",
+    "write_report": "keras_frcnn.report.page:write_report",
     "read_detections": "keras_frcnn.evaluation.results:read_detections",
     "write_coco_results": "keras_frcnn.evaluation.coco_results:write_coco_results",
     "write_voc_results": "keras_frcnn.evaluation.voc_results:write_voc_results",

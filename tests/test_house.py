@@ -18,6 +18,7 @@ FLOORS = (
     "ablations",
     "export",
     "training",
+    "report",
     "inspection",
     "monitoring",
     "recipes",

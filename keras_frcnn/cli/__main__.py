@@ -20,6 +20,7 @@ MODULES = {
     "convert": "convert_command",
     "evaluate": "evaluate_command",
     "errors": "errors_command",
+    "report": "report_command",
     "detect": "detect_command",
     "client": "detect_command",
 }

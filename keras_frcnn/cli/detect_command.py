@@ -9,10 +9,10 @@ import numpy as np
 from keras_frcnn.cli.found_files import draw_and_list
 from keras_frcnn.cli.image_files import image_files
 from keras_frcnn.cli.run_inputs import load_run, refuse_proposals
-from keras_frcnn.cli.stopwatch import Stopwatch
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.stopwatch import Stopwatch
 from keras_frcnn.proposals.find import search_of
 from keras_frcnn.settings import Settings, option
 

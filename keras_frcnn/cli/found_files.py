@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_frcnn.cli.stopwatch import Stopwatch
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.coco_results import coco_entries
 from keras_frcnn.evaluation.results import COLUMNS
+from keras_frcnn.evaluation.stopwatch import Stopwatch
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing, write_json
 from keras_frcnn.pictures.draw import draw_detections

@@ -138,6 +138,26 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     sub = command(
+        "report",
+        "write one HTML file with all there is to see of a run, or of two side by side",
+        "keras-frcnn report runs/photos --data photos/ --split test",
+    )
+    _add_tested(sub)
+    sub.add_argument("other", metavar="RUN2", nargs="?", help="another run, to compare with")
+    sub.add_argument(
+        "--out",
+        metavar="FILE",
+        help="HTML file to write (default: report.html in RUN, or 'compared with RUN2.html')",
+    )
+    sub.add_argument(
+        "--images",
+        type=int,
+        metavar="N",
+        default=500,
+        help="the worst images to show; 500 make a file of about 10 MB (%(default)s)",
+    )
+
+    sub = command(
         "detect",
         "find objects in images, draw and list them; exit status 1 where a file cannot be read",
         "keras-frcnn detect runs/photos a.jpg holiday/ 'more/**/*.png' --out found",

@@ -1,7 +1,7 @@
 """What is tested: a run on a split, or anybody's detections in a file."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_frcnn.cli.common import asked_fractions, load_dataset, metric_of
@@ -10,6 +10,7 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.results import read_detections
+from keras_frcnn.evaluation.stopwatch import Stopwatch
 from keras_frcnn.settings import option
 
 
@@ -21,6 +22,7 @@ class Tested:
     detections: list[Detections]
     metric: str
     run: Path | None = None  # None for detections from a file
+    seconds: dict[str, float] = field(default_factory=dict)  # of an image by stage, the medians
 
 
 def tested(args, with_proposals: bool = False) -> Tested:
@@ -60,12 +62,12 @@ def _of_run(args, with_proposals: bool) -> Tested:
 
     detector, images, metric = detector_and_images(args)
     check_fit(detector, images)
-    detections, proposals = [], []
-    for found, boxes in examine_all(detector, images):
+    detections, proposals, watch = [], [], Stopwatch()
+    for found, boxes in examine_all(detector, images, watch=watch):
         detections.append(found)
         if with_proposals:
             proposals.append(boxes)
     if said := describe_limit(detections, detector.max_detections):
         print(said, file=sys.stderr)
     images = ImageSet(images.dataset, proposals) if with_proposals else images
-    return Tested(images, detections, metric, Path(args.run_dir))
+    return Tested(images, detections, metric, Path(args.run_dir), watch.medians())

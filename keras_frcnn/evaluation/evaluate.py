@@ -9,6 +9,7 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.images import read_image
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.evaluation.stopwatch import Stopwatch
 from keras_frcnn.evaluation.voc import Evaluation, evaluate
 from keras_frcnn.progress_bar import counted
 
@@ -19,21 +20,29 @@ def detect_all(detector: Detector, images: ImageSet, keep_bar: bool = True) -> I
 
 
 def examine_all(
-    detector: Detector, images: ImageSet, keep_bar: bool = True
+    detector: Detector,
+    images: ImageSet,
+    keep_bar: bool = True,
+    watch: Stopwatch | None = None,
 ) -> Iterator[tuple[Detections, np.ndarray]]:
     """The detections in each image of a data set, and the proposals that they came from.
 
-    These are the data set's, or the detector's own where it makes them.
+    These are the data set's, or the detector's own where it makes them. `watch` is told how long
+    reading and detection take.
     """
-    records = images.dataset.images
-    if not detector.needs_proposals:
-        for record in counted(records, len(records), "detecting", leave=keep_bar):
-            yield detector.examine(read_image(record.path, record.orientation))
-        return
-    pairs = list(zip(records, images.proposals, strict=True))
-    for record, proposals in counted(pairs, len(pairs), "detecting", leave=keep_bar):
-        image = read_image(record.path, record.orientation)
-        yield detector.detect(image, proposals), proposals
+    records, watch = images.dataset.images, watch or Stopwatch()
+    for place in counted(range(len(records)), len(records), "detecting", leave=keep_bar):
+        watch.begin()
+        with watch.stage("reading"):
+            image = read_image(records[place].path, records[place].orientation)
+        with watch.stage("detection"):
+            if detector.needs_proposals:
+                proposals = images.proposals[place]
+                found = detector.detect(image, proposals)
+            else:
+                found, proposals = detector.examine(image)
+        watch.end()
+        yield found, proposals
 
 
 def check_fit(detector: Detector, images: ImageSet) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from keras_frcnn.cli.found_files import draw_and_list
 from keras_frcnn.cli.image_files import image_files
-from keras_frcnn.cli.stopwatch import Stopwatch
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_what_was_found_before_an_error_is_listed(photos, tmp_path):
 
 def test_the_first_image_is_told_apart(monkeypatch):
     clock = iter([0.0, 3.0, 10.0, 10.5, 20.0, 20.1, 20.2, 20.3, 30.0, 30.9])
-    monkeypatch.setattr("keras_frcnn.cli.stopwatch.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("keras_frcnn.evaluation.stopwatch.time.perf_counter", lambda: next(clock))
     watch = Stopwatch()
     assert watch.report() == "no image was finished"
     for stages in (["reading"], ["reading"], ["reading", "reading"]):

@@ -28,8 +28,14 @@ class Stopwatch:
         """The image is finished."""
         self._images.append(self._now)
 
+    def medians(self) -> dict[str, float]:
+        """Seconds of each stage, without the first image, for which functions are traced."""
+        images = self._images[1:] or self._images
+        names = self._images[0] if self._images else ()
+        return {name: statistics.median(image.get(name, 0.0) for image in images) for name in names}
+
     def report(self) -> str:
-        """Medians of each stage, without the first image, for which functions are traced."""
+        """The medians as lines of text."""
         if not self._images:
             return "no image was finished"
         first, *others = self._images
@@ -37,7 +43,6 @@ class Stopwatch:
         lines = [f"{count} image{'s' * (count > 1)} in {total:.1f} s"]
         if others:
             lines[0] += f", the first in {sum(first.values()):.1f} s; of the others the median:"
-        for name in first:
-            times = [image.get(name, 0.0) for image in others or [first]]
-            lines.append(f"  {name:<12} {1000 * statistics.median(times):8.1f} ms")
+        for name, seconds in self.medians().items():
+            lines.append(f"  {name:<12} {1000 * seconds:8.1f} ms")
         return "\n".join(lines)

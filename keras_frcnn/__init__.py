@@ -43,6 +43,8 @@ _PUBLIC = {
     "draw_top_errors": "keras_frcnn.inspection.top_errors:draw_top_errors",
     "report_content": "keras_frcnn.report.content:report_content",
     "write_report": "keras_frcnn.report.page:write_report",
+    "TestOptions": "keras_frcnn.detection.test_time:TestOptions",
+    "TestTimeDetector": "keras_frcnn.detection.test_time:TestTimeDetector",
     "read_detections": "keras_frcnn.evaluation.results:read_detections",
     "write_coco_results": "keras_frcnn.evaluation.coco_results:write_coco_results",
     "write_voc_results": "keras_frcnn.evaluation.voc_results:write_voc_results",

@@ -39,7 +39,7 @@ def test_wheel_holds_all_packages_and_the_sources_of_the_op(wheel):
             ["git", "ls-files", tracked], cwd=REPOSITORY, check=True, capture_output=True, text=True
         ).stdout.split()
         for file in listed:
-            if file.endswith((".py", ".h", ".cc", ".cu")) or "/serving/" in file:
+            if file.endswith((".py", ".h", ".cc", ".cu", ".css", ".js")) or "/serving/" in file:
                 inside = file if tracked == "keras_frcnn" else f"keras_frcnn/{file}"
                 assert inside in names
 

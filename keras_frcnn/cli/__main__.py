@@ -21,6 +21,7 @@ MODULES = {
     "evaluate": "evaluate_command",
     "errors": "errors_command",
     "report": "report_command",
+    "options": "options_command",
     "detect": "detect_command",
     "client": "detect_command",
 }

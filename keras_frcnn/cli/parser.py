@@ -17,6 +17,7 @@ from keras_frcnn.cli.serving_options import (
     add_min_score,
     add_serving,
 )
+from keras_frcnn.cli.test_time_options import add_test_options
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, add_settings, add_training
 from keras_frcnn.settings import KEYS
 
@@ -158,6 +159,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     sub = command(
+        "options",
+        "compare choices at test time: number of proposals, flip, scales, suppression, regression",
+        "keras-frcnn options runs/photos --data photos/ --split test --out options",
+    )
+    _add_run(sub)
+    _add_metric(sub)
+    _add_data(sub, classes=False, required=False)
+    _add_run_proposals(sub)
+    _add_processes(sub)
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder for table and picture")
+
+    sub = command(
         "detect",
         "find objects in images, draw and list them; exit status 1 where a file cannot be read",
         "keras-frcnn detect runs/photos a.jpg holiday/ 'more/**/*.png' --out found",
@@ -168,6 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_max_pixels(sub)
     add_min_score(sub)
     _add_run_proposals(sub, ("search", "search_side"))
+    add_test_options(sub)
 
     sub = command(
         "export",
@@ -232,15 +246,20 @@ def _add_tested(sub) -> None:
         help="instead of RUN: detections from elsewhere, as a folder of VOC's result files, COCO's "
         "result list, or detections.json or .csv of this program",
     )
+    _add_metric(sub)
+    _add_data(sub, classes=False, required=False)
+    _add_run_proposals(sub)
+    add_test_options(sub)
+    _add_processes(sub)
+
+
+def _add_metric(sub) -> None:
     sub.add_argument(
         "--metric",
         choices=("area", "11point"),
         help="AP by the area under the curve (VOC 2010 and later) or at 11 points (VOC 2007); "
         "default: the recipe's, else 11point for voc/2007 and area for others",
     )
-    _add_data(sub, classes=False, required=False)
-    _add_run_proposals(sub)
-    _add_processes(sub)
 
 
 def _add_run(sub, nargs=None) -> None:

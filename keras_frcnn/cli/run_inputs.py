@@ -6,9 +6,11 @@ from pathlib import Path
 
 import keras_frcnn.cli.keras_setup  # noqa: F401
 from keras_frcnn.cli.common import asked_fractions, load_dataset, metric_of
+from keras_frcnn.cli.test_time_options import asked_options
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.test_time import TestOptions
 from keras_frcnn.errors import InputError
 from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.recipes import Recipe, recipe_of
@@ -20,7 +22,8 @@ from keras_frcnn.settings import Settings, option
 def load_run(args) -> tuple[Detector, Settings]:
     """The detector of a run, as the options that all commands with a run have it."""
     keys = ("max_detections", "proposals_test")
-    return runs.load_detector(args.run_dir, args.best, **given(args, keys))
+    options = TestOptions(**asked_options(args))
+    return runs.load_detector(args.run_dir, args.best, **given(args, keys), options=options)
 
 
 def refuse_proposals(args, settings: Settings) -> None:

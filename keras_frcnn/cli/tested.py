@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_frcnn.cli.common import asked_fractions, load_dataset, metric_of
+from keras_frcnn.cli.test_time_options import asked_options, option_of
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, given
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.detection.detections import Detections
@@ -45,6 +46,7 @@ def tested(args, with_proposals: bool = False) -> Tested:
 def _from_file(args) -> Tested:
     keys = given(args, (*PROPOSAL_KEYS, "max_detections", "proposals_test"))
     asked = [option(key) for key in keys]
+    asked += [option_of(key) for key in asked_options(args)]
     asked += ["--best"] * args.best + ["--processes"] * (args.processes is not None)
     if asked:
         raise InputError(f"{asked[0]}: belongs to a run; leave it out beside --detections")

@@ -34,11 +34,32 @@ def postprocess(
         boxes [N, D, 4] in pixels of the original image, scores [N, D] (best first), classes
         [N, D] int32 in 1..K, count [N] int32; rows from count on are zeros.
     """
+    boxes, scores = decode_boxes(probabilities, deltas, proposals, image_size)
+    return suppress(boxes, scores, score_threshold, nms_iou, max_detections)
+
+
+def decode_boxes(
+    probabilities: tf.Tensor, deltas: tf.Tensor, proposals: tf.Tensor, image_size: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes [N, R, K, 4] and scores [N, R, K] of every class; the arguments of `postprocess`.
+
+    What gives no detection has the score 0.
+    """
     is_box = tf.reduce_all(proposals[..., 2:] > proposals[..., :2], axis=-1)
     boxes = box_ops.decode(proposals[:, :, None, :], deltas)
     boxes = box_ops.clip(boxes, image_size)
     is_seen = is_box[..., None] & (box_ops.area(boxes) > 0)
-    scores = tf.where(is_seen, probabilities[..., 1:], 0.0)
+    return boxes, tf.where(is_seen, probabilities[..., 1:], 0.0)
+
+
+def suppress(
+    boxes: tf.Tensor,
+    scores: tf.Tensor,
+    score_threshold: float,
+    nms_iou: float,
+    max_detections: int,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Non-maximum suppression within each class: what `decode_boxes` gives, to detections."""
     # The op is written for (y, x) boxes; IoU does not change when the axes change places.
     boxes, scores, classes, count = tf.image.combined_non_max_suppression(
         boxes,

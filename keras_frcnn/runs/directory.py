@@ -22,6 +22,7 @@ import keras
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.proposing import ProposingDetector
+from keras_frcnn.detection.test_time import TestOptions, TestTimeDetector, with_options
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import write_json
 from keras_frcnn.models.building import model_name
@@ -95,12 +96,14 @@ def load_detector(
     best: bool = False,
     max_detections: int | None = None,
     proposals_test: int | None = None,
-) -> tuple[Detector, Settings]:
+    options: TestOptions | None = None,
+) -> tuple[Detector | TestTimeDetector, Settings]:
     """The detector a run has trained so far, and the settings of the run.
 
     Args:
         best: take the model with the highest mAP in validation rather than the newest.
         max_detections, proposals_test: of an image, in place of the run's settings.
+        options: of the test; by default the paper's.
 
     Raises:
         InputError: there is none: the run is not one, not begun, damaged, or of region proposals
@@ -120,7 +123,7 @@ def load_detector(
             "keras-frcnn proposals --from takes its proposals"
         )
     model = load_best(run, settings) if best else load_checkpoint(run, settings)
-    return detector_of(model, settings), settings
+    return with_options(detector_of(model, settings), options or TestOptions()), settings
 
 
 def load_proposer(

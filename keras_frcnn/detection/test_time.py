@@ -4,6 +4,7 @@ Shape letters: V views of an image, R proposals, K object classes, D detections.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -71,7 +72,8 @@ class TestTimeDetector:
         if self.needs_proposals:
             specs.append(tf.TensorSpec([None, None, 4], tf.float32))
         self._views = [
-            tf.function(_boxes_of(view, options.box_regression), input_signature=specs)
+            # A partial function, since of several with the same code TensorFlow warns.
+            tf.function(partial(_boxes_of, view, options.box_regression), input_signature=specs)
             for view in views
         ]
 
@@ -154,19 +156,14 @@ def _at_side(detector: Detector, side: int) -> Detector:
     return type(detector)(detector.model, detector.pixel_means, **settings)
 
 
-def _boxes_of(detector: Detector, box_regression: bool):
-    """A function from images, and proposals if need be, to boxes, scores and proposals."""
-
-    def run(images, *given):
-        outputs = detector.predict(images, *given)
-        probabilities, deltas = outputs[:2]
-        proposals = given[0] if given else outputs[2]
-        if not box_regression:
-            deltas = tf.zeros_like(deltas)
-        size = tf.shape(images)[1:3]
-        return *decode_boxes(probabilities, deltas, proposals, size), proposals
-
-    return run
+def _boxes_of(detector: Detector, box_regression: bool, images, *given):
+    """From images, and proposals if need be, to boxes, scores and proposals."""
+    outputs = detector.predict(images, *given)
+    probabilities, deltas = outputs[:2]
+    proposals = given[0] if given else outputs[2]
+    if not box_regression:
+        deltas = tf.zeros_like(deltas)
+    return *decode_boxes(probabilities, deltas, proposals, tf.shape(images)[1:3]), proposals
 
 
 def _seen(view, image: np.ndarray, proposals: np.ndarray | None, is_mirrored: bool):

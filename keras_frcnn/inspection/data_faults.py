@@ -30,14 +30,14 @@ class Finding:
 def quick_warnings(dataset: Dataset, min_side: int, max_side: int) -> list[str]:
     """What of the following a data set has, a line each with how many and the first of them."""
     kinds = {
-        "pairs of class names may be one": misspelled_classes(dataset),
-        "objects are annotated twice": duplicated_boxes(dataset.images),
-        f"objects are smaller than a cell of the feature map at {min_side} / {max_side} pixels": (
+        "pairs of class names that may be one": misspelled_classes(dataset),
+        "objects annotated twice": duplicated_boxes(dataset.images),
+        f"objects smaller than a cell of the feature map at {min_side} / {max_side} pixels": (
             tiny_objects(dataset.images, min_side, max_side)
         ),
     }
     return [
-        f"{dataset.name}: {len(found)} {kind} ({found[0]}{', ...' if len(found) > 1 else ''})"
+        f"{dataset.name}: {kind}: {len(found)} ({found[0]}{', ...' if len(found) > 1 else ''})"
         for kind, found in kinds.items()
         if found
     ]

@@ -67,9 +67,9 @@ def test_what_a_training_says_first():
     images = (record([[0, 0, 50, 50]] * 3 + [[0, 0, 2, 2]], [1, 2, 1, 1]),)
     dataset = Dataset("d", ("helmet", "helmat"), images)
     assert quick_warnings(dataset, 600, 1000) == [
-        "d: 1 pairs of class names may be one (helmat (1) and helmet (3))",
-        "d: 1 objects are annotated twice (a.jpg: object 3 and 1)",
-        "d: 1 objects are smaller than a cell of the feature map at 600 / 1000 pixels (a.jpg: "
+        "d: pairs of class names that may be one: 1 (helmat (1) and helmet (3))",
+        "d: objects annotated twice: 1 (a.jpg: object 3 and 1)",
+        "d: objects smaller than a cell of the feature map at 600 / 1000 pixels: 1 (a.jpg: "
         "object 4, 10 pixels)",
     ]
     assert quick_warnings(Dataset("d", ("cat",), images[:0]), 600, 1000) == []

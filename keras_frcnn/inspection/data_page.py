@@ -27,7 +27,7 @@ def format_check(check: DataCheck) -> str:
     lines.append("")
     for finding in check.findings:
         mark = "REFUSED " if finding.is_refused else ""
-        lines.append(f"{mark}{finding.count} {finding.kind}")
+        lines.append(f"{mark}{finding.kind}: {finding.count}")
         lines += [f"    {example}" for example in finding.examples]
         if finding.count > len(finding.examples):
             lines.append("    ...")

@@ -21,9 +21,8 @@ def proposing(voc_folder, cache, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("name", ["run", "proposing"])
-def test_every_variant_has_a_row(name, request, voc_folder, tmp_path, capsys):
-    run = request.getfixturevalue(name)
+def test_every_variant_has_a_row(proposing, voc_folder, tmp_path, capsys):
+    run = proposing
     data = ["--data", str(voc_folder), "--split", "test"]
     assert main(["options", str(run), *data, "--out", str(tmp_path / "out")]) == 0
     with (tmp_path / "out" / "options.csv").open() as file:

@@ -64,7 +64,7 @@ class Case:
         return self.detector.detect(image, *boxes)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def trunk():
     """The trunk of the detectors, which none of what is exported depends on."""
     with tiny_trunk():

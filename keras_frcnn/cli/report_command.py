@@ -16,12 +16,12 @@ def report(args) -> None:
         raise InputError(f"--images is {args.images}; it must be at least 0")
     if args.other and args.detections:
         raise InputError("--detections: is of one report; name two runs, or this alone")
+    if args.detections and not args.out:
+        raise InputError("--out: name the file to write")
     contents = [_content(args)]
     if args.other:
         contents.append(_content(argparse.Namespace(**{**vars(args), "run_dir": args.other})))
     name = f"compared with {Path(args.other).name}.html" if args.other else "report.html"
-    if not args.out and not args.run_dir:
-        raise InputError("--out: name the file to write")
     out = Path(args.out) if args.out else Path(args.run_dir) / name
     write_report(out, *contents, images=args.images)
     print(f"written to {printable(str(out))}")

@@ -6,7 +6,7 @@
 Photographs and weights are those of squeezenet-voc07-subset.
 
 Result: 0.414 mAP (11 points) on 500 other photographs, where selective search's proposals give
-0.403; one seed, from docs/results.md.
+0.403, and 0.401 with another seed; from docs/results.md.
 
 Time: 6000 mini-batches in 34 minutes beside other programs on two cores that multiply bfloat16.
 """

@@ -5,10 +5,10 @@
 
 The data set is that of vgg16-bccd, and so is all of the training but for the proposals.
 
-Result: not run yet.
+Result: 0.730 mAP (WBC 0.98, RBC 0.83, Platelets 0.38), where vgg16-bccd has 0.684; one seed, from
+docs/results.md.
 
-Time: 3000 mini-batches; not run yet, those of vgg16-bccd take 74 minutes on two cores that multiply
-bfloat16.
+Time: 3000 mini-batches in 70 minutes beside other programs on two cores that multiply bfloat16.
 """
 
 from dataclasses import replace

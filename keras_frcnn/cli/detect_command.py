@@ -19,7 +19,7 @@ from keras_frcnn.settings import Settings, option
 
 def detect(args) -> int:
     """Draw and list the detections of image files; 1 where one could not be read."""
-    files = image_files(args.images, Path(args.out))
+    files = image_files(args.images)
     detector, settings = load_run(args)
     if settings.proposals and not given(args, PROPOSAL_KEYS):
         print(
@@ -53,7 +53,7 @@ def client(args) -> int:
     """As `detect`, by asking a server."""
     from keras_frcnn.export.client import Client, class_names, makes_proposals, training_settings
 
-    files = image_files(args.images, Path(args.out))
+    files = image_files(args.images)
     server = Client(args.url, args.timeout, args.retries)
     names = args.classes and class_names(args.classes)
     asked = given(args)

@@ -7,12 +7,14 @@ OUT/detections_coco.json   COCO's results; image_id is the place of the file in 
 """
 
 import csv
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn.cli.drawings import is_drawing, save_drawing
 from keras_frcnn.data.images import open_image, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
@@ -71,8 +73,8 @@ def draw_and_list(
             ]
             shown = detections.above(min_score)
             target = _free(out / f"{Path(name).stem}.png", taken)
-            with watch.stage("drawing"), replacing(target) as partial:
-                draw_detections(image, shown, names).save(partial)
+            with watch.stage("drawing"):
+                save_drawing(draw_detections(image, shown, names), target)
             watch.end()
             found[name] = detections, names
             print(f"{printable(name)}: {len(shown)} objects, drawn in {printable(str(target))}")
@@ -96,8 +98,8 @@ def _opened(name: str, max_pixels: int) -> np.ndarray:
 
 
 def _free(target: Path, taken: set[Path]) -> Path:
-    """A file name that is not taken; takes it."""
-    while target.resolve() in taken:
+    """A file name that is not taken, nor a file that is no drawing of ours; takes it."""
+    while target.resolve() in taken or (os.path.lexists(target) and not is_drawing(target)):
         target = target.with_stem(target.stem + "_")
     taken.add(target.resolve())
     return target

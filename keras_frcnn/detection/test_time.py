@@ -34,10 +34,11 @@ class TestOptions:
 
     def __post_init__(self):
         object.__setattr__(self, "scales", tuple(self.scales))
+        shown = ",".join(map(str, self.scales))
         if not all(isinstance(s, int) and s > 0 for s in self.scales):
-            raise InputError(f"--test-scales: must be whole numbers above 0, not {self.scales}")
+            raise InputError(f"--test-scales: must be whole numbers above 0, not {shown}")
         if len(set(self.scales)) < len(self.scales):
-            raise InputError(f"--test-scales: must be different numbers, not {self.scales}")
+            raise InputError(f"--test-scales: must be different numbers, not {shown}")
         if not 0 <= self.nms_iou <= 1:
             raise InputError(f"--nms-iou: must be from 0 to 1, not {self.nms_iou}")
         if self.soft_nms is not None and not 0 < self.soft_nms < float("inf"):

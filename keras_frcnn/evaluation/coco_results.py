@@ -6,14 +6,14 @@ category k. `file_name` and `category` stand beside them for readers without tha
 """
 
 import json
-import math
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError, cut, shown
 from keras_frcnn.evaluation.voc import check_detections
@@ -119,13 +119,16 @@ def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detec
                 f"{where}: category_id is {shown(category)}; {dataset.name} has "
                 + cut(", ".join(f"{i} ({dataset.class_names[k - 1]})" for i, k in labels.items()))
             )
+        label = labels[category]
+        file_name = dataset.images[place].filename
+        _check_names(where, entry, file_name, tidy_name(dataset.class_names[label - 1]))
         box, score = entry.get("bbox"), entry.get("score")
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_finite, box)):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_finite, box)):
             raise InputError(f"{where}: bbox is {shown(box)}, not [x, y, width, height]")
-        if not _is_finite(score):
+        if not is_finite(score):
             raise InputError(f"{where}: score is {shown(score)}, not a number")
         x, y, width, height = box
-        rows[place].append([x, y, x + width, y + height, score, labels[category]])
+        rows[place].append([x, y, x + width, y + height, score, label])
     return [from_rows(found, dataset.class_names) for found in rows]
 
 
@@ -156,10 +159,25 @@ def _place(where: str, entry: dict, places: dict[int | str, int], name: str) -> 
     return places[image_id]
 
 
+def _check_names(where: str, entry: dict, file_name: str, class_name: str) -> None:
+    """Refuse an entry whose ids are of another numbering than the data set's: its names tell."""
+    found = entry.get("file_name")
+    if isinstance(found, str) and PurePath(found).name != PurePath(file_name).name:
+        raise InputError(
+            f"{where}: its image_id is that of {shown(file_name)}, but its file_name is "
+            f"{shown(found)}; the ids are not those of the data set"
+        )
+    if isinstance(found := entry.get("category"), str) and tidy_name(found) != class_name:
+        raise InputError(
+            f"{where}: its category_id is that of {shown(class_name)}, but its category is "
+            f"{shown(found)}; the ids are not those of the data set"
+        )
+
+
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and abs(value) < 1e30
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a box or a score may have; numbers of JSON have any length."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30

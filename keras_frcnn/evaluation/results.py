@@ -1,14 +1,13 @@
 """Anybody's detections from a file, in whichever of the known forms it is."""
 
 import csv
-import math
 from pathlib import Path
 from typing import Any
 
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError, cut, shown
-from keras_frcnn.evaluation.coco_results import from_entries, from_rows, load_json
+from keras_frcnn.evaluation.coco_results import from_entries, from_rows, is_finite, load_json
 from keras_frcnn.evaluation.voc_results import read_voc_results
 from keras_frcnn.files import write_json
 
@@ -97,7 +96,7 @@ def _from_rows(path: Path, found, dataset: Dataset) -> list[Detections]:
         if not isinstance(class_name, str) or class_name not in labels:
             known = cut(", ".join(labels))
             raise InputError(f"{where}: its class is {shown(class_name)}, none of {known}")
-        if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers):
+        if not all(map(is_finite, numbers)):
             raise InputError(f"{where}: score and box must be numbers, not {shown(numbers)}")
         rows[place].append([*numbers, labels[class_name]])
     return [from_rows(boxes, dataset.class_names) for boxes in rows]

@@ -25,8 +25,8 @@ def photos(tmp_path):
     return root
 
 
-def names(root, *patterns, out="out"):
-    files = image_files([str(root / pattern) for pattern in patterns], root / out)
+def names(root, *patterns):
+    files = image_files([str(root / pattern) for pattern in patterns])
     return [file.removeprefix(f"{root}/") for file in files]
 
 
@@ -39,8 +39,25 @@ def test_folders_files_and_patterns(photos):
     assert names(photos, "*") == ["a.PNG", "b.jpg"]
     # A name that is there is no pattern; one that is not may be told as missing later.
     assert names(photos, "day 2/[x].jpg", "gone.jpg") == ["day 2/[x].jpg", "gone.jpg"]
-    # Pictures of an earlier run are not looked at.
-    assert names(photos, "", out="day 2") == everything[:2]
+
+
+def test_drawings_are_no_photographs_and_photographs_are_not_drawn_over(photos):
+    """Into the folder of the photographs, twice: what it drew before is drawn again."""
+    Image.new("RGB", (40, 30), "red").save(photos / "b.png")
+    (photos / "c.png").write_bytes(b"no image")
+    before = {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
+
+    def find(name, image, watch):
+        return Detections([[5, 5, 20, 20]], [0.9], [1])
+
+    files = names(photos, "*")
+    assert files == ["a.PNG", "b.jpg", "b.png", "c.png"]
+    for _ in range(2):
+        assert names(photos, "*") == files and names(photos, "")[:4] == files
+        draw_and_list([str(photos / file) for file in files], photos, find, 9999, None, 0.5)
+    drawn = {path.name for path in photos.glob("*.png")} - {"b.png", "c.png"}
+    assert drawn == {"a.png", "b_.png", "b__.png"}
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_nothing_that_is_meant(photos):

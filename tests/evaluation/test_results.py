@@ -82,6 +82,10 @@ def test_ids_are_those_of_the_coco_file(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(entries))
     for found in read_coco_results(tmp_path / "r.json", data):
         assert found.classes.tolist() == list(range(1, len(data.class_names) + 1))
+    entries[0] |= {"file_name": "elsewhere/p0.jpg"}  # whose id is that of p1
+    (tmp_path / "other.json").write_text(json.dumps(entries))
+    with pytest.raises(InputError, match=r"entry 0: its image_id is that of 'p1\.jpg', but"):
+        read_coco_results(tmp_path / "other.json", data)
     write_coco_results(tmp_path / "own.json", read_detections(tmp_path / "r.json", data), data)
     written = json.loads((tmp_path / "own.json").read_text())
     assert {e["image_id"] for e in written} == {r.coco_id for r in data.images}
@@ -104,6 +108,8 @@ ENTRY = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
         ([ENTRY | {"bbox": [1, 2, 3]}], "bbox is .1, 2, 3., not"),
         ([ENTRY | {"bbox": [1, 2, 3, 1e40]}], "bbox is"),
         ([ENTRY | {"score": None}], "score is None, not a number"),
+        ([ENTRY | {"score": 10**400}], "score is 1000"),
+        ([ENTRY | {"category": "dög"}], "its category_id is that of 'cat', but its category is"),
         ({"a.jpg": 3}, "a.jpg: is 3, not a list"),
         ({"a.jpg": [3]}, "a.jpg: detection 0 is 3"),
         ({"q.jpg": []}, "d has no image 'q.jpg'"),
@@ -114,6 +120,8 @@ ENTRY = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
             "class is 'cow', none",
         ),
         ({"a.jpg": [{"class": "cat", "score": "x", "box": [1, 2, 3, 4]}]}, "must be numbers"),
+        ({"a.jpg": [{"class": "cat", "score": 1, "box": [1, 2, 3, 10**400]}]}, "must be numbers"),
+        ({"a.jpg": [{"class": "cat", "score": True, "box": [1, 2, 3, 4]}]}, "must be numbers"),
     ],
 )
 def test_what_cannot_be_is_named(content, message, tmp_path):

@@ -17,6 +17,7 @@ MODULES = {
     "recall": "recall_command",
     "anchors": "anchor_command",
     "check": "check_command",
+    "show": "show_command",
     "convert": "convert_command",
     "evaluate": "evaluate_command",
     "errors": "errors_command",

@@ -17,6 +17,7 @@ from keras_frcnn.cli.serving_options import (
     add_min_score,
     add_serving,
 )
+from keras_frcnn.cli.show_options import add_show
 from keras_frcnn.cli.test_time_options import add_test_options
 from keras_frcnn.cli.training_options import PROPOSAL_KEYS, add_settings, add_training
 from keras_frcnn.settings import KEYS
@@ -56,6 +57,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_data(sub, classes=False, split=False)
     add_check(sub)
+
+    sub = command(
+        "show",
+        "draw ground truth, proposals, sampled RoIs or the padded batch",
+        "keras-frcnn show data --data photos/ --out shown",
+    )
+    _add_data(sub)
+    add_show(sub)
 
     sub = command(
         "convert",

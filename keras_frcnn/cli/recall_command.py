@@ -120,7 +120,7 @@ def _rows(name: str, found: RankedRecall) -> list[Row]:
 def _parts(found: RankedRecall, dataset: Dataset) -> list[tuple[str, RankedRecall]]:
     """What is found of the objects of each size and class; of all where there are some."""
     names = enumerate(dataset.class_names, start=1)
-    parts = [(size, found.of_size(size)) for size in SIZES]
+    parts = [(f"{size} objects", found.of_size(size)) for size in SIZES]
     parts += [(name, found.of_class(k)) for k, name in names]
     return [(name, part) for name, part in parts if len(part.labels)]
 

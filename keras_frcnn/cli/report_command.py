@@ -21,7 +21,7 @@ def report(args) -> None:
     contents = [_content(args)]
     if args.other:
         contents.append(_content(argparse.Namespace(**{**vars(args), "run_dir": args.other})))
-    name = f"compared with {Path(args.other).name}.html" if args.other else "report.html"
+    name = f"compared with {Path(args.other).resolve().name}.html" if args.other else "report.html"
     out = Path(args.out) if args.out else Path(args.run_dir) / name
     write_report(out, *contents, images=args.images)
     print(f"written to {printable(str(out))}")

@@ -70,7 +70,10 @@ def load(
         found = dict.fromkeys(name for s in sources.values() for name in s.class_names())
         class_names = tuple(found if len(sources) == 1 else sorted(found))
         if not class_names:
-            raise InputError(f"{spec}: has no annotated objects to find class names in; give them")
+            raise InputError(
+                f"{spec}: has no annotated objects to find class names in; annotate some, or name "
+                "the classes (class_names, --classes)"
+            )
     else:
         class_names = tuple(class_names)
         if not class_names or len(set(class_names)) < len(class_names):

@@ -22,6 +22,15 @@ def target_cache_of_the_tests(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module")
+def tiny():
+    """The trunk "tiny" for a module: `pytestmark = pytest.mark.usefixtures("tiny")`."""
+    from tests.tiny import tiny_trunk  # imports Keras, which few tests need
+
+    with tiny_trunk():
+        yield
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still until the test moves `now`, in seconds."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from keras_frcnn.cli.tested import tested
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.error_gains import error_gains
-from keras_frcnn.evaluation.errors import KINDS, find_errors
+from keras_frcnn.evaluation.errors import find_errors
 from keras_frcnn.evaluation.tables import format_markdown, write_csv
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import make_folder, replacing
-from keras_frcnn.inspection.error_tables import class_rows, error_rows
+from keras_frcnn.inspection.error_tables import class_numbers, class_rows, csv_rows, error_rows
 from keras_frcnn.inspection.top_errors import draw_top_errors
 from keras_frcnn.pictures.charts import bar_chart
 
@@ -29,13 +29,13 @@ def errors(args) -> None:
     wrong = find_errors(found.detections, found.images)
     gains = error_gains(wrong, found.detections, dataset, found.metric)
     rows = error_rows(wrong, gains)
-    by_class = class_rows(wrong, gains, found.detections, dataset)
+    by_class = class_numbers(wrong, gains, found.detections, dataset)
     make_folder(out)
     about = f"{len(dataset.images)} images of {dataset.name}, mAP {gains.mean_ap:.3f}"
     with replacing(out / "errors.png") as partial:
         title, quantity = "What mending a kind of error gains", f"mAP beyond {gains.mean_ap:.3f}"
         bar_chart(title, quantity, gains.mean).save(partial)
-    write_csv(out / "errors.csv", [_numbers(row) for row in by_class])
+    write_csv(out / "errors.csv", csv_rows(by_class))
     drawn = []
     if args.pictures:
         pictures = draw_top_errors(wrong, found.detections, dataset, args.pictures)
@@ -44,18 +44,9 @@ def errors(args) -> None:
                 picture.save(partial)
             drawn.append(kind)
     tables = f"{format_markdown(rows)}\n\nCount and gain in AP of each class:\n\n"
-    tables += format_markdown(by_class)
+    tables += format_markdown(class_rows(by_class))
     shown = "".join(f"\n\n## {kind}\n\n![{kind}]({kind}.png)" for kind in drawn)
     with replacing(out / "errors.md") as partial:
         text = f"# Errors\n\n{about}.\n\n![gains](errors.png)\n\n{tables}{shown}\n"
         partial.write_text(text, "utf-8")
     print(f"{about}\n{tables}\nwritten to {printable(str(out))}")
-
-
-def _numbers(row: dict) -> dict:
-    """A row of the table with counts and gains in columns of their own."""
-    numbers = {"name": row["name"], "AP": row["AP"].replace("-", "")}
-    for kind in KINDS:
-        count, gain = row[kind].removesuffix(")").split(" (")
-        numbers |= {kind: count, f"{kind} gain": gain if gain != "-" else ""}
-    return numbers

@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command(
         "show",
-        "draw ground truth, proposals, sampled RoIs or the padded batch",
+        "draw ground truth, proposals, sampled RoIs, the padded batch or what RoI pooling reads",
         "keras-frcnn show data --data photos/ --out shown",
     )
     _add_data(sub)

@@ -23,9 +23,13 @@ from keras_frcnn.files import write_json
 def image_ids(dataset: Dataset) -> list[int]:
     """COCO's id of each image."""
     ids = [record.coco_id for record in dataset.images]
-    if None in ids or len(set(ids)) < len(ids):
-        return list(range(1, len(ids) + 1))
-    return ids
+    return ids if _are_of_coco(dataset) else list(range(1, len(ids) + 1))
+
+
+def _are_of_coco(dataset: Dataset) -> bool:
+    """Whether a file of COCO has numbered the images; of joined data sets, each without overlap."""
+    ids = [record.coco_id for record in dataset.images]
+    return None not in ids and len(set(ids)) == len(ids)
 
 
 def category_ids(dataset: Dataset) -> tuple[int, ...]:
@@ -105,14 +109,17 @@ def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detec
     """The detections in the content of a result file; as `read_coco_results`."""
     if not isinstance(entries, list):
         raise InputError(f"{path}: is no list of detections as COCO has it")
-    places = _places(dataset)
+    by_id = {number: i for i, number in enumerate(image_ids(dataset))}
+    by_name = {record.filename: i for i, record in enumerate(dataset.images)}
+    if _are_of_coco(dataset):  # and not we, so that names are only checked
+        by_name = None
     labels = {number: k for k, number in enumerate(category_ids(dataset), start=1)}
     rows: list[list[list[float]]] = [[] for _ in dataset.images]
     for number, entry in enumerate(entries):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
             raise InputError(f"{where} is {shown(entry)}, not an object")
-        place = _place(where, entry, places, dataset.name)
+        place = _place(where, entry, by_id, by_name, dataset.name)
         category = entry.get("category_id")
         if not _is_integer(category) or category not in labels:
             raise InputError(
@@ -139,24 +146,18 @@ def from_rows(rows: Sequence[Sequence[float]], class_names: Sequence[str]) -> De
     return Detections(table[:, :4], table[:, 4], table[:, 5], tuple(class_names))
 
 
-def _places(dataset: Dataset) -> dict[int | str, int]:
-    """The place of each image by what entries may call it."""
-    places: dict[int | str, int] = {number: i for i, number in enumerate(image_ids(dataset))}
-    if any(record.coco_id is None for record in dataset.images):
-        places |= {record.filename: i for i, record in enumerate(dataset.images)}
-    return places
-
-
-def _place(where: str, entry: dict, places: dict[int | str, int], name: str) -> int:
-    """The place of the image of an entry in the data set."""
+def _place(
+    where: str, entry: dict, by_id: dict[int, int], by_name: dict[str, int] | None, name: str
+) -> int:
+    """The place of the image of an entry in the data set, by its name where `by_name` is given."""
     file_name, image_id = entry.get("file_name"), entry.get("image_id")
-    if isinstance(file_name, str) and any(isinstance(key, str) for key in places):
-        if file_name in places:
-            return places[file_name]
+    if by_name is not None and isinstance(file_name, str):
+        if file_name in by_name:
+            return by_name[file_name]
         raise InputError(f"{where}: {name} has no image {shown(file_name)}")
-    if not _is_integer(image_id) or image_id not in places:
+    if not _is_integer(image_id) or image_id not in by_id:
         raise InputError(f"{where}: {name} has no image with the id {shown(image_id)}")
-    return places[image_id]
+    return by_id[image_id]
 
 
 def _check_names(where: str, entry: dict, file_name: str, class_name: str) -> None:

@@ -40,6 +40,12 @@ class Errors:
         counts = {kind: int(np.sum(found == i)) for i, kind in enumerate(KINDS[:-1])}
         return counts | {KINDS[-1]: sum(int(m.sum()) for m in self.is_missed)}
 
+    def count_unreached(self) -> int | None:
+        """How many of the missed objects no proposal was near to; None where none are known."""
+        if self.is_unreached is None:
+            return None
+        return sum(int(of_image.sum()) for of_image in self.is_unreached)
+
     def class_counts(
         self, detections: Sequence[Detections], dataset: Dataset
     ) -> dict[str, np.ndarray]:
@@ -112,8 +118,8 @@ def find_errors(
         is_found = np.zeros(len(record.labels), bool)
         is_found[matched[is_right]] = True
         iou = pairwise_iou(found.boxes, record.boxes)
-        iou[:, record.is_difficult] = 0
-        kinds, objects = _explain(iou, found.classes, record.labels, matched, limits)
+        explaining = np.where(record.is_difficult, 0.0, iou)
+        kinds, objects = _explain(explaining, found.classes, record.labels, matched, limits)
         kinds[is_right], objects[is_right] = RIGHT, matched[is_right]
         kinds[is_ignored], objects[is_ignored] = IGNORED, matched[is_ignored]
         mendable = np.isin(kinds, (KINDS.index("class"), KINDS.index("localisation")))
@@ -123,8 +129,7 @@ def find_errors(
         errors.objects.append(objects)
         has_object = objects >= 0
         overlaps = np.zeros(len(found))
-        exact = pairwise_iou(found.boxes, record.boxes)
-        overlaps[has_object] = exact[np.flatnonzero(has_object), objects[has_object]]
+        overlaps[has_object] = iou[np.flatnonzero(has_object), objects[has_object]]
         errors.overlaps.append(overlaps)
         errors.is_found.append(is_found)
         errors.is_missed.append(is_missed)

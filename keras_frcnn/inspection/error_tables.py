@@ -22,23 +22,48 @@ def error_rows(errors: Errors, gains: Gains) -> list[Row]:
     rows: list[Row] = [
         {"error": kind, "count": counts[kind], "mAP gains": _text(mean[kind])} for kind in KINDS
     ]
-    if errors.is_unreached is not None:
-        count = sum(int(of_image.sum()) for of_image in errors.is_unreached)
+    if (count := errors.count_unreached()) is not None:
         rows.append({"error": f"- {UNREACHED}", "count": count, "mAP gains": ""})
     return rows
 
 
-def class_rows(
+def class_numbers(
     errors: Errors, gains: Gains, detections: Sequence[Detections], dataset: Dataset
 ) -> list[Row]:
-    """A row a class: name, AP, count and gain of each kind; "-" for one without objects."""
+    """Of each class its `name` and `AP`, and by kind the count (`KIND`) and gain (`KIND gain`).
+
+    AP and gains are NaN for a class without objects.
+    """
     counts = errors.class_counts(detections, dataset)
+    rows: list[Row] = []
+    for k, name in enumerate(dataset.class_names):
+        row: Row = {"name": name, "AP": float(gains.ap[k])}
+        for kind in KINDS:
+            row[kind] = int(counts[kind][k])
+            row[f"{kind} gain"] = float(gains.classes[kind][k])
+        rows.append(row)
+    return rows
+
+
+def class_rows(numbers: Sequence[Row]) -> list[Row]:
+    """The same to read: each kind as "count (gain)", and "-" for what is not known."""
     return [
-        {"name": name, "AP": _text(gains.ap[k])}
-        | {kind: f"{counts[kind][k]} ({_text(gains.classes[kind][k])})" for kind in KINDS}
-        for k, name in enumerate(dataset.class_names)
+        {"name": row["name"], "AP": _text(row["AP"])}
+        | {kind: f"{row[kind]} ({_text(row[f'{kind} gain'])})" for kind in KINDS}
+        for row in numbers
     ]
 
 
-def _text(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3f}"
+def csv_rows(numbers: Sequence[Row]) -> list[Row]:
+    """The same to compute with: what is not known is empty."""
+    return [
+        {
+            key: value if not isinstance(value, float) else _text(value, unknown="")
+            for key, value in row.items()
+        }
+        for row in numbers
+    ]
+
+
+def _text(value: float, unknown: str = "-") -> str:
+    return unknown if np.isnan(value) else f"{value:.3f}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_frcnn.evaluation.errors import KINDS
+from keras_frcnn.inspection.error_tables import class_numbers
 from keras_frcnn.proposals.recall import SIZES
 from keras_frcnn.report.content import MIN_SCORE, Content
 from keras_frcnn.report.svg import line_chart, thinned
@@ -72,7 +73,7 @@ def training(contents: Sequence[Content]) -> str:
     charts = []
     for part in dict.fromkeys(part for content in contents for part in content.log):
         lines = {
-            content.name if len(contents) > 1 else "": thinned(_column(content.log[part], "loss"))
+            _legend(content, contents): thinned(_column(content.log[part], "loss"))
             for content in contents
             if part in content.log
         }
@@ -86,8 +87,7 @@ def training(contents: Sequence[Content]) -> str:
     validated = [content for content in contents if content.validation]
     if validated:
         lines = {
-            content.name if len(contents) > 1 else "": _column(content.validation, "mAP")
-            for content in validated
+            _legend(content, contents): _column(content.validation, "mAP") for content in validated
         }
         charts.append(line_chart("mAP in validation", lines, "mini-batch", (0, 1)))
     return (
@@ -95,6 +95,11 @@ def training(contents: Sequence[Content]) -> str:
         if charts
         else ""
     )
+
+
+def _legend(content: Content, contents: Sequence[Content]) -> str:
+    """What its lines are called: nothing, where it is alone."""
+    return content.name if len(contents) > 1 else ""
 
 
 def _column(rows: Sequence[dict[str, float]], name: str) -> list[tuple[float, float]]:
@@ -163,24 +168,12 @@ def errors(content: Content) -> str:
     """How many errors there are of each kind, and what mending them would gain."""
     counts, gains = content.errors.counts(), content.gains.mean
     rows: list[list[Cell | None]] = [[kind, counts[kind], gains[kind]] for kind in KINDS]
-    if content.errors.is_unreached is not None:
-        rows.append(
-            [
-                "missed, no proposal near",
-                sum(int(u.sum()) for u in content.errors.is_unreached),
-                None,
-            ]
-        )
-    by_class = content.errors.class_counts(content.detections, content.dataset)
+    if (unreached := content.errors.count_unreached()) is not None:
+        rows.append(["missed, no proposal near", unreached, None])
+    numbers = class_numbers(content.errors, content.gains, content.detections, content.dataset)
     class_rows = [
-        [
-            name,
-            *(
-                f"{by_class[kind][k]} ({text(float(content.gains.classes[kind][k]))})"
-                for kind in KINDS
-            ),
-        ]
-        for k, name in enumerate(content.dataset.class_names)
+        [row["name"], *(f"{row[kind]} ({text(row[f'{kind} gain'])})" for kind in KINDS)]
+        for row in numbers
     ]
     about = (
         "In the way of TIDE (Bolya et al. 2020). The gain is what the mAP would have if all errors "
@@ -205,7 +198,7 @@ def recall(contents: Sequence[Content]) -> str:
     ious = np.linspace(0.5, 1, 26)
     over_iou, over_number, rows = {}, {}, []
     for content in known:
-        found, name = content.recall, content.name if len(contents) > 1 else ""
+        found, name = content.recall, _legend(content, contents)
         over_iou[name] = list(zip(ious.tolist(), found.at(ious)[-1].tolist(), strict=True))
         over_number[name] = list(
             zip(map(float, found.counts), found.at([0.5])[:, 0].tolist(), strict=True)

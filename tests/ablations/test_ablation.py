@@ -17,30 +17,12 @@ from keras_frcnn.runs.checkpoints import checkpoint_path
 from keras_frcnn.runs.directory import load_checkpoint, load_settings
 from keras_frcnn.settings import Settings
 from tests.images import colored_rectangles, random_proposals
-from tests.tiny import tiny_trunk
+from tests.tiny import tiny_settings, tiny_trunk
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 with tiny_trunk():
-    SETTINGS = Settings(
-        "rectangles",
-        "",
-        ("one", "two"),
-        trunk="tiny",
-        fc_units=(16, 16),
-        min_side=(64,),
-        max_side=100,
-        rois_per_image=16,
-        steps=3,
-        rate=0.01,
-        decay_at=(),
-        precision="float32",
-        recipe="squeezenet-voc07-subset",
-    )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def trunk():
-    with tiny_trunk():
-        yield
+    SETTINGS = tiny_settings(fc_units=(16, 16), dropout=0.5, recipe="squeezenet-voc07-subset")
 
 
 @pytest.fixture(scope="module")

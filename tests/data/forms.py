@@ -57,3 +57,36 @@ def yolo_rows(name):
 def write_text(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def one_coco_file(root):
+    for i, name in enumerate(OBJECTS):
+        image(root / "pictures" / f"{name}.jpg", i)
+    write_json(root / "labels.json", coco(OBJECTS, "pictures/"))
+    write_json(root / "other.json", {"version": "5.0", "shapes": [], "imagePath": "p0.jpg"})
+
+
+def coco_of_a_year(root):
+    for i, (split, name) in enumerate((("train2017", "p0"), ("val2017", "p1"))):
+        image(root / split / f"{name}.jpg", i)
+        write_json(root / "annotations" / f"instances_{split}.json", coco([name]))
+        write_json(root / "annotations" / f"captions_{split}.json", {"images": []})
+
+
+def yolo(root):
+    for i, (split, name) in enumerate((("train", "p0"), ("val", "p1"))):
+        image(root / "images" / split / f"{name}.jpg", i)
+        write_text(root / "labels" / split / f"{name}.txt", yolo_rows(name))
+    write_text(
+        root / "data.yaml",
+        "path: /nowhere/else\ntrain: images/train\nval: images/val\ntest:\n"
+        "names:\n  0: dog\n  1: cat\n",
+    )
+
+
+def table_without_header(root):
+    rows = []
+    for i, (name, objects) in enumerate(OBJECTS.items()):
+        image(root / f"{name}.jpg", i)
+        rows += [f"{name}.jpg,{','.join(map(str, box))},{c}\n" for c, box in objects]
+    write_text(root / "objects.csv", "".join(rows))

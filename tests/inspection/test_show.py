@@ -23,13 +23,9 @@ from keras_frcnn.pictures.canvas import GREY, WHITE, class_colour
 from tests.detection.test_detector import iou
 from tests.export.conftest import MEANS, small_faster, small_model
 from tests.images import random_proposals
-from tests.tiny import tiny_dataset, tiny_settings, tiny_trunk
+from tests.tiny import tiny_dataset, tiny_settings
 
-
-@pytest.fixture(scope="module", autouse=True)
-def trunk():
-    with tiny_trunk():
-        yield
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.evaluation.error_gains import error_gains
 from keras_frcnn.evaluation.errors import KINDS, find_errors
-from keras_frcnn.inspection.error_tables import class_rows, error_rows
+from keras_frcnn.inspection.error_tables import class_numbers, class_rows, csv_rows, error_rows
 from keras_frcnn.inspection.top_errors import Example, draw_error, draw_top_errors, top_errors
 from keras_frcnn.pictures.canvas import class_colour
 
@@ -75,6 +75,9 @@ def test_tables(case):
     rows = error_rows(errors, gains)
     assert [row["error"] for row in rows] == [*KINDS, "- no proposal"]
     assert [row["count"] for row in rows] == [1, 0, 0, 0, 2, 2, 1]
-    cat, dog = class_rows(errors, gains, detections, dataset)
+    numbers = class_numbers(errors, gains, detections, dataset)
+    cat, dog = csv_rows(numbers)
+    assert (cat["missed"], dog["AP"], dog["background gain"]) == (2, "", "")
+    cat, dog = class_rows(numbers)
     assert cat["AP"] == "0.000" and cat["missed"].startswith("2 (")
     assert dog["AP"] == "-" and dog["name"] == "dog" and dog["background"] == "1 (-)"

@@ -1,7 +1,6 @@
 """The report in a browser: it runs, filters, can be used by keyboard, and asks for nothing."""
 
 import json
-import os
 import shutil
 
 import numpy as np
@@ -121,9 +120,6 @@ def opened(browser, path, scheme="light", width=1280):
     metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(path.as_uri())
-    if "REPORT_SCREENSHOTS" in os.environ:  # a folder; to look at
-        name = f"{path.stem}-{scheme}-{width}.png"
-        browser.save_screenshot(os.path.join(os.environ["REPORT_SCREENSHOTS"], name))
     return browser
 
 

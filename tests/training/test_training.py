@@ -11,44 +11,20 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.monitoring.csv_log import Log
 from keras_frcnn.runs.checkpoints import checkpoint_path, checkpoint_paths
 from keras_frcnn.runs.directory import load_detector, load_settings
-from keras_frcnn.settings import Settings
 from keras_frcnn.training.callbacks import StopOnNaN
 from keras_frcnn.training.fit import train
-from tests.images import colored_rectangles, random_proposals
-from tests.tiny import add_trunk, tiny_settings, tiny_trunk
+from tests.images import random_proposals
+from tests.tiny import tiny_dataset, tiny_settings, tiny_trunk
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 with tiny_trunk():
-    SETTINGS = Settings(
-        "rectangles",
-        "",
-        ("one", "two"),
-        trunk="tiny",
-        fc_units=(16, 16),
-        min_side=(64,),
-        max_side=100,
-        rois_per_image=16,
-        steps=4,
-        rate=0.01,
-        decay_at=(3,),
-        precision="float32",
-    )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def trunk():
-    with tiny_trunk():
-        yield
+    SETTINGS = tiny_settings(fc_units=(16, 16), dropout=0.5, steps=4, decay_at=(3,))
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rectangles")
-    return colored_rectangles(
-        folder,
-        [(60, 70), (70, 60), (64, 64)],
-        [[(5, 5, 40, 40)], [(10, 20, 50, 60)], [(8, 8, 30, 60), (35, 8, 60, 60)]],
-        labels=[[1], [2], [1, 2]],
-    )
+    return tiny_dataset(tmp_path_factory.mktemp("rectangles"))
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +51,8 @@ def test_run_directory_holds_what_the_commands_need(trained):
     )
 
 
-def test_loss_falls(dataset, tmp_path, monkeypatch):
+def test_loss_falls(dataset, tmp_path):
     # To 0.55 of what it was; processors differ by far less than the 0.25 that is left.
-    add_trunk(monkeypatch)
     settings = tiny_settings(fc_units=(64, 64), steps=300)
     train(tmp_path / "run", ImageSet(dataset, random_proposals(dataset)), settings)
     header, first, _, last = (tmp_path / "run" / "log.csv").read_text().split()

@@ -47,8 +47,8 @@ class TrainingImages:
         # Of each image, its objects that are not difficult.
         counted = [~r.is_difficult for r in self.records]
         pairs = list(zip(self.records, counted, strict=True))
-        self.boxes = ragged([r.boxes[c] for r, c in pairs], np.float32)
-        self.classes = ragged([r.labels[c] for r, c in pairs], np.int32)
+        self.boxes = _ragged([r.boxes[c] for r, c in pairs], np.float32)
+        self.classes = _ragged([r.labels[c] for r, c in pairs], np.int32)
 
     def key(self, i: tf.Tensor) -> tf.Tensor:
         """The random key of example i, int32 [2]: another one for each seed and example."""
@@ -110,10 +110,10 @@ def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[Imag
     ]
 
 
-def ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:
+def _ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:
     """Arrays of unequal length as one tensor that can be indexed inside the pipeline."""
     return tf.RaggedTensor.from_row_lengths(
-        np.concatenate(arrays).astype(dtype), [len(a) for a in arrays]
+        np.concatenate(arrays, dtype=dtype), [len(a) for a in arrays]
     )
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.anchor_pipeline import anchor_dataset
-from keras_frcnn.batches.examples import TrainingImages, ragged
+from keras_frcnn.batches.examples import TrainingImages
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale
 from keras_frcnn.sampling import sample_rois
@@ -61,11 +61,22 @@ def training_dataset(
         InputError: no image has a usable object.
     """
     source = TrainingImages(images.dataset, pixel_means, settings)
-    all_proposals = ragged([images.proposals[i] for i in source.places], np.float32)
+    places = tf.constant(source.places, tf.int64)
+
+    def proposals_of(k):
+        # A call of Python, which takes some 20 microseconds an image beside milliseconds of
+        # decoding: as a constant of the graph they would have to fit into memory, twice.
+        rois = tf.numpy_function(
+            lambda place: np.asarray(images.proposals[place], np.float32),
+            [places[k]],
+            tf.float32,
+            stateful=False,
+        )
+        return tf.ensure_shape(rois, [None, 4])
 
     def example(i, k):
         seeds = tf.random.split(source.key(i), 3)
-        rois, gt_boxes, gt_classes = all_proposals[k], source.boxes[k], source.classes[k]
+        rois, gt_boxes, gt_classes = proposals_of(k), source.boxes[k], source.classes[k]
         image, original, size = source.scaled(k, seeds[0])
 
         def mirrored():

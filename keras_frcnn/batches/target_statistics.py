@@ -64,11 +64,13 @@ def cached_target_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The mean and std, float32 [K, 4], of `target_statistics`, computed once.
 
-    A damaged file is replaced, with a warning.
+    Of more than 10,000 images they are those of so many (`ImageSet.sample`). A damaged file is
+    replaced, with a warning.
 
     Raises:
         InputError: the cache folder cannot be written.
     """
+    images = images.sample()
     path = make_cache_folder("targets") / f"{fingerprint(images, fg_iou)}.npz"
     shape = (len(images.dataset.class_names), 4)
     if path.exists():

@@ -33,8 +33,9 @@ def proposals(args) -> None:
     if args.run_dir:
         found = network_proposals(proposer, dataset, Path(args.run_dir) / PROPOSALS)
     else:
-        searched = proposals_of(dataset, Settings(**given(args)), args.processes)
-        found = [boxes[: args.count] for boxes in searched.proposals]
+        found = proposals_of(dataset, Settings(**given(args)), args.processes).proposals
+        if args.count is not None:
+            found = [boxes[: args.count] for boxes in found]
     if args.out:
         save_proposals(args.out, dataset, found)
     if args.pictures:

@@ -7,7 +7,7 @@ OUT/groups.csv   the first 300 proposals by size and class of the objects; in re
 OUT/groups.png   the same as bars
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ COUNTS = (50, 100, 300, 1000, 2000)
 IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _CURVE = sorted({*np.geomspace(10, max(COUNTS), 40).round().astype(int).tolist(), *COUNTS})
 
-Find = Callable[[Dataset], list[np.ndarray]]
+Find = Callable[[Dataset], Sequence[np.ndarray]]
 
 
 def recall(args) -> None:

@@ -4,7 +4,7 @@ M is the number of ground-truth boxes of an image, K the number of object classe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -52,6 +52,9 @@ class Dataset:
         return places
 
 
+SAMPLE = 10_000  # images that give statistics of a larger data set
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """A data set and its proposals, which go together through training and evaluation.
@@ -80,6 +83,16 @@ class ImageSet:
                     f"proposals of {record.filename}: must be [P, 4], not {list(np.shape(boxes))}"
                 )
 
+    def sample(self, most: int = SAMPLE) -> "ImageSet":
+        """A fixed random choice of so many images, in their order; all where there are no more."""
+        count = len(self.dataset.images)
+        if count <= most:
+            return self
+        places = np.sort(np.random.default_rng(0).choice(count, most, replace=False)).tolist()
+        images = tuple(self.dataset.images[i] for i in places)
+        proposals = None if self.proposals is None else _Chosen(self.proposals, places)
+        return ImageSet(replace(self.dataset, images=images), proposals)
+
     def check_proposals(self, are_needed: bool, detector: str, name: str = "proposals") -> None:
         """Refuse to be without proposals where they are needed, and to bring some where not.
 
@@ -89,3 +102,18 @@ class ImageSet:
         if are_needed == (self.proposals is None):
             does = "needs some" if are_needed else "makes its own; leave them out"
             raise InputError(f"{name}: {detector} {does}")
+
+
+class _Chosen(Sequence[np.ndarray]):
+    """Some of a sequence of arrays, which may be read from a file one by one."""
+
+    def __init__(self, arrays: Sequence[np.ndarray], places: Sequence[int]):
+        self._arrays, self._places = arrays, places
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return _Chosen(self._arrays, self._places[index])
+        return self._arrays[self._places[index]]

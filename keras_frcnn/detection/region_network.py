@@ -4,6 +4,7 @@ In this process: TensorFlow uses all cores for one image already.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -23,7 +24,7 @@ def network_proposals(
     dataset: Dataset,
     cache_path: str | Path | None = None,
     progress: bool = True,
-) -> list[np.ndarray]:
+) -> Sequence[np.ndarray]:
     """The proposals of every image of a data set, in its order.
 
     Every image is stored as soon as it is done, so that Ctrl-C, or even SIGKILL, costs only the

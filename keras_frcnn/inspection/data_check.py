@@ -62,7 +62,7 @@ def check_data(
     fractions: Sequence[float] = FRACTIONS,
     min_side: int = 600,
     max_side: int = 1000,
-    search: Callable[[Dataset], list[np.ndarray]] | None = None,
+    search: Callable[[Dataset], Sequence[np.ndarray]] | None = None,
     search_images: int = 20,
 ) -> DataCheck:
     """Load every split of a data set, read every image, and collect what is at fault.

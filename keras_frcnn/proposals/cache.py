@@ -4,21 +4,22 @@ Every image is a transaction of its own, so an interruption at any moment, even 
 image that was stored, and several processes may use one file at once.
 """
 
-import hashlib
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.image_keys import image_keys
 from keras_frcnn.errors import InputError
 from keras_frcnn.file_names import file_names
 from keras_frcnn.files import make_cache_folder
 from keras_frcnn.progress_bar import counted
+from keras_frcnn.proposals.packed import digest_of, kept, packed
 from keras_frcnn.waiting import telling_of_waits
 
 _APPLICATION_ID = 0x4652434E  # "FRCN", tells our files from other SQLite files
@@ -37,18 +38,6 @@ def default_cache_path(dataset: Dataset) -> Path:
     name = re.sub(r"[^\w.-]+", "-", source).strip("-.")
     (name,) = file_names([name or "images"])  # which cuts long ones
     return make_cache_folder("proposals") / f"{name}.sqlite"
-
-
-def image_key(record: ImageRecord) -> str:
-    """SHA-256 of the encoded file, and the orientation it is turned by after decoding."""
-    try:
-        encoded = Path(record.path).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{record.path}: the image cannot be read ({error.strerror}); "
-            "restore the file or take it off the data set's list"
-        ) from error
-    return f"{hashlib.sha256(encoded).hexdigest()}-{record.orientation}"
 
 
 class ProposalCache:
@@ -89,6 +78,14 @@ class ProposalCache:
                 return None
             # zlib's checksum also tells a damaged row.
             return np.frombuffer(zlib.decompress(row[0]), "<f4").reshape(-1, 4).astype(np.float32)
+
+    def images(self, method: str) -> set[str]:
+        """The images whose boxes are stored."""
+        with self._errors_named():
+            rows = self._connection.execute(
+                "SELECT image FROM proposals WHERE method = ?", (method,)
+            )
+            return {image for (image,) in rows}
 
     def put(self, image: str, method: str, boxes: np.ndarray) -> None:
         """Store the boxes, float32 [P, 4]; they are on disk when this returns."""
@@ -154,10 +151,11 @@ def cached_proposals(
     search: Callable[[Mapping[str, ImageRecord]], Iterable[tuple[str, np.ndarray]]],
     path: str | Path | None = None,
     progress: bool = True,
-) -> list[np.ndarray]:
+) -> Sequence[np.ndarray]:
     """The proposals of every image of a data set, float32 [P, 4] each, in its order.
 
-    Every image is stored as soon as it is searched: an interruption costs the one at hand.
+    Every image is stored as soon as it is searched: an interruption costs the one at hand. Those of
+    a long list are packed in a file besides and read from there (`packed.kept`).
 
     Args:
         dataset: the images.
@@ -169,19 +167,22 @@ def cached_proposals(
     Raises:
         InputError: an image cannot be read, or the cache file is not usable; it is named.
     """
-    keys = [image_key(record) for record in dataset.images]
+    keys = image_keys(dataset)
+    digest = digest_of([method, *keys])
+    if (found := packed(digest, len(keys))) is not None:
+        return found
     with ProposalCache(path or default_cache_path(dataset)) as cache:
-        with telling_of_waits(f"reading the proposals of {len(keys)} images from {cache.path}"):
-            found = {key: cache.get(key, method) for key in set(keys)}
+        with telling_of_waits(f"looking for the proposals of {len(keys)} images in {cache.path}"):
+            stored = cache.images(method)
         missing = {
             key: record
             for key, record in zip(keys, dataset.images, strict=True)
-            if found[key] is None
+            if key not in stored
         }
         if missing:
             searched = search(missing)
             shown = counted(searched, len(missing), "proposals") if progress else searched
             for key, boxes in shown:
                 cache.put(key, method, boxes)
-                found[key] = boxes
-    return [found[key] for key in keys]
+        with telling_of_waits(f"reading the proposals of {len(keys)} images from {cache.path}"):
+            return kept(digest, len(keys), lambda: (cache.get(key, method) for key in keys))

@@ -1,7 +1,7 @@
 """Proposals of a whole data set: from the cache, the missing ones computed in parallel."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,7 +24,7 @@ def find_proposals(
     processes: int | None = None,
     progress: bool = True,
     cache_path: str | Path | None = None,
-) -> list[np.ndarray]:
+) -> Sequence[np.ndarray]:
     """The proposals of every image of a data set, float32 [P, 4] each, in its order.
 
     Every image is stored as soon as it is searched: what was found before an interruption, an

@@ -5,7 +5,8 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.mat import read_mat
+from keras_frcnn.proposals.packed import digest_of, kept, packed
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
 # as inclusive. More means boxes of another image, scale or order of coordinates.
@@ -28,7 +30,7 @@ _DAMAGE = (
 )
 
 
-def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
+def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
     """The proposals of every image of a data set, float32 [P, 4] each, in its order.
 
     Two kinds of file are read:
@@ -50,25 +52,38 @@ def load_proposals(path: str | Path, dataset: Dataset) -> list[np.ndarray]:
     if path.suffix not in (".npz", ".mat"):
         raise InputError(f"{path}: proposals are read from .npz and .mat files")
     wanted = {name for record in dataset.images for name in _names(record)}
-    stored = _read_mat(path) if path.suffix == ".mat" else _read_npz(path, wanted)
-    missing = [r.filename for r in dataset.images if _key(r, stored) is None]
+    digest = _digest(path, dataset)
+    count = len(dataset.images)
+    if (found := packed(digest, count)) is not None:
+        return found
+    wanted = {name for record in dataset.images for name in _names(record)}
+    with _opened(path, wanted) as stored:
+        keys = _keys(stored, dataset, path)
+
+        def checked():
+            for key, record in zip(keys, dataset.images, strict=True):
+                yield _checked(stored[key], record, path)
+
+        return kept(digest, count, checked)
+
+
+def _keys(stored: Mapping[str, np.ndarray], dataset: Dataset, path: Path) -> list[str]:
+    """What the file calls each image."""
+    keys = [_key(record, stored) for record in dataset.images]
+    missing = [r.filename for r, key in zip(dataset.images, keys, strict=True) if key is None]
     if missing:
         more = f" and {len(missing) - 1} more images" if len(missing) > 1 else ""
         raise InputError(
             f"{path}: has no proposals for {missing[0]}{more}; "
             f"it needs all images of {dataset.name}"
         )
-    keys = [_key(record, stored) for record in dataset.images]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise InputError(
             f"{path}: several images of {dataset.name} are called {twice!r} but for their "
             "extension; store their proposals with it"
         )
-    return [
-        _checked(stored[key], record, path)
-        for key, record in zip(keys, dataset.images, strict=True)
-    ]
+    return keys
 
 
 def save_proposals(path: str | Path, dataset: Dataset, proposals: Sequence[np.ndarray]) -> None:
@@ -79,31 +94,61 @@ def save_proposals(path: str | Path, dataset: Dataset, proposals: Sequence[np.nd
     path = Path(path)
     if path.suffix != ".npz":
         raise InputError(f"{path}: proposals are saved as .npz; give it that extension")
-    arrays = {
-        record.filename: np.asarray(boxes, np.float32)
-        for record, boxes in zip(dataset.images, proposals, strict=True)
-    }
+    names = (record.filename for record in dataset.images)
     make_folder(path.parent)
     with replacing(path) as partial, partial.open("wb") as file:
-        _write_npz(file, arrays)
+        _write_npz(file, zip(names, proposals, strict=True))
 
 
-def _write_npz(file, arrays: Mapping[str, np.ndarray]) -> None:
+def _write_npz(file, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     # Not `np.savez(file, **arrays)`: an image may be called "file".
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
+        for name, boxes in arrays:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.lib.format.write_array(member, np.asarray(boxes, np.float32), allow_pickle=False)
 
 
-def _read_npz(path: Path, wanted: set[str]) -> Mapping[str, np.ndarray]:
-    """The arrays of these names, as far as the file has them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
+@contextmanager
+def _opened(path: Path, wanted: set[str]) -> Iterator[Mapping[str, np.ndarray]]:
+    """What a file has stored, as far as it is wanted."""
+    if path.suffix == ".mat":
+        yield _read_mat(path)
+        return
+    with ExitStack() as stack:
+        with _damage_named(path):
+            archive = stack.enter_context(zipfile.ZipFile(path))
             names = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            return {name: _read_npy(archive, names[name]) for name in sorted(wanted & names.keys())}
+        found = {name: names[name] for name in sorted(wanted & names.keys())}
+        yield _Arrays(path, archive, found)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except _DAMAGE as error:
         raise InputError(f"{path}: cannot be read as .npz proposals ({error})") from error
+
+
+class _Arrays(Mapping[str, np.ndarray]):
+    """Arrays of an `.npz` file, each read when it is asked for."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, names: dict[str, str]):
+        self._path, self._archive, self._names = path, archive, names
+
+    def __getitem__(self, name):
+        member = self._names[name]
+        with _damage_named(self._path):
+            return _read_npy(self._archive, member)
+
+    def __contains__(self, name):
+        return name in self._names
+
+    def __iter__(self):
+        return iter(self._names)
+
+    def __len__(self):
+        return len(self._names)
 
 
 def _read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -148,6 +193,17 @@ def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
 
 def _key(record: ImageRecord, stored: Mapping[str, np.ndarray]) -> str | None:
     return next((name for name in _names(record) if name in stored), None)
+
+
+def _digest(path: Path, dataset: Dataset) -> str:
+    """Of the file as it lies there, and of the images by what its boxes are looked up and cut."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    stamp = (os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    images = (f"{r.filename} {r.width} {r.height}" for r in dataset.images)
+    return digest_of([*map(str, stamp), *images])
 
 
 def _names(record: ImageRecord) -> tuple[str, str]:

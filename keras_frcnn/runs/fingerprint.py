@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.data.image_keys import image_keys
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import write_json
-from keras_frcnn.proposals.cache import image_key
 
 FILE = "data.json"
 PARTS = ("pixels", "objects", "proposals")  # what the digests of an image are of, in this order
@@ -40,7 +40,7 @@ class Fingerprint:
 
 
 def fingerprint(images: ImageSet) -> Fingerprint:
-    """The fingerprint of a data set; reads every image file.
+    """The fingerprint of a data set; reads the image files that are new or changed.
 
     Raises:
         InputError: an image cannot be read.
@@ -52,7 +52,7 @@ def fingerprint(images: ImageSet) -> Fingerprint:
         images.dataset.class_names,
         {
             record.filename: (
-                _digest(image_key(record).encode()),
+                _digest(key.encode()),
                 _digest(
                     _bytes(record.boxes, "<f4"),
                     _bytes(record.labels, "<i4"),
@@ -60,7 +60,9 @@ def fingerprint(images: ImageSet) -> Fingerprint:
                 ),
                 _digest(_bytes(proposals, "<f4")),
             )
-            for record, proposals in zip(images.dataset.images, all_proposals, strict=True)
+            for record, key, proposals in zip(
+                images.dataset.images, image_keys(images.dataset), all_proposals, strict=True
+            )
         },
     )
 

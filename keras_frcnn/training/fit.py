@@ -175,7 +175,8 @@ def _fit(
                 DropoutMasks(settings.seed),
                 nan_guard,
                 TrainingStatistics(
-                    settings.steps, None if images.proposals is None else total_recall(images)
+                    settings.steps,
+                    None if images.proposals is None else total_recall(images.sample()),
                 ),
                 StagePictures(detector, shown, settings, validate_every, events, f"{tag}/stages"),
                 log,  # from here on they write what those above have put into the log

@@ -9,6 +9,7 @@ from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.errors import InputError
+from keras_frcnn.proposals import packed
 from keras_frcnn.settings import Settings
 from tests.images import OBJECT, colored_rectangles, random_proposals
 
@@ -200,3 +201,19 @@ def test_batches_of_one_orientation(tmp_path):
         np.testing.assert_array_equal(xa["images"], xb["images"])
     mixed = [x["images"].shape[1:3] for x, _ in batches(dataset, 6, min_side=60, seed=3)]
     assert max(min(size) for size in mixed) > 60
+
+
+def test_proposals_in_a_file_give_the_same_bits(rectangles, monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_FRCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(packed, "LARGE", 1)
+    proposals = random_proposals(rectangles)
+    lying = packed.kept("d", len(proposals), lambda: iter(proposals))
+    assert isinstance(lying, packed.PackedProposals)
+
+    def made(boxes):
+        images = ImageSet(rectangles, boxes)
+        return list(training_dataset(images, MEANS, settings_of()).take(5).as_numpy_iterator())
+
+    for (x, y), (x2, y2) in zip(made(proposals), made(lying), strict=True):
+        for a, b in ((x, x2), (y, y2)):
+            assert all(np.array_equal(a[name], b[name]) for name in a)

@@ -114,3 +114,13 @@ def test_a_cache_that_cannot_be_written_is_named(computed, tmp_path):
     (tmp_path / "targets").write_text("a file")
     with pytest.raises(InputError, match="targets"):
         cached_target_statistics(ImageSet(DATASET, PROPOSALS))
+
+
+def test_a_large_set_is_represented_by_a_sample(computed, monkeypatch):
+    whole = ImageSet(DATASET, PROPOSALS)
+    monkeypatch.setattr(ImageSet, "sample", lambda self: ImageSet(sampled, PROPOSALS[1:]))
+    sampled = replace(DATASET, images=RECORDS[1:])
+    assert_same(
+        cached_target_statistics(whole),
+        target_cache.target_statistics(ImageSet(sampled, PROPOSALS[1:])),
+    )

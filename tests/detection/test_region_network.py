@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 
+from keras_frcnn.data.image_keys import image_key
 from keras_frcnn.data.images import read_image
 from keras_frcnn.data.preprocessing import scale_image
 from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.region_network import cache_key, network_proposals, weights_sha256
 from keras_frcnn.models.faster_rcnn import RegionProposalNetwork
 from keras_frcnn.models.rpn import ProposalOptions
-from keras_frcnn.proposals.cache import ProposalCache, image_key
+from keras_frcnn.proposals.cache import ProposalCache
 from keras_frcnn.proposals.saved import load_proposals, save_proposals
 from tests.tiny import add_trunk, tiny_dataset
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.image_keys import image_key
 from keras_frcnn.errors import InputError
 from keras_frcnn.proposals import find as find_module
-from keras_frcnn.proposals.cache import ProposalCache, image_key
+from keras_frcnn.proposals.cache import ProposalCache
 from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 

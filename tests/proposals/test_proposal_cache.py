@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.image_keys import image_key
 from keras_frcnn.errors import InputError
-from keras_frcnn.proposals.cache import ProposalCache, default_cache_path, image_key
+from keras_frcnn.proposals.cache import ProposalCache, default_cache_path
 
 BOXES = np.float32([[0, 0.5, 10.25, 20], [3, 4, 5, 6.125]])
 

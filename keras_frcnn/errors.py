@@ -1,4 +1,4 @@
-"""The one exception that means "the input is at fault, not the program"."""
+"""What ends a command: an input at fault, a signal, another process that is gone."""
 
 import difflib
 import signal
@@ -44,3 +44,9 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: signal.Signals, message: str):
         super().__init__(message)
         self.number = number
+
+
+class WorkersLost(RuntimeError):
+    """Another process of a training on several machines is gone; all must be started again."""
+
+    STATUS = 75  # EX_TEMPFAIL, "try again": launchers can tell it from errors of the input

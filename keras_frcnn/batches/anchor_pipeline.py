@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.anchor_targets import anchor_targets
-from keras_frcnn.batches.examples import TrainingImages
+from keras_frcnn.batches.examples import WHOLE, Share, TrainingImages
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.preprocessing import box_scale
 from keras_frcnn.models.rpn import ProposalOptions
@@ -23,6 +23,7 @@ def anchor_dataset(
     options: ProposalOptions,
     settings: Settings,
     start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Endless mini-batches for `model.fit` of `settings.detector`, rpn or faster_rcnn.
 
@@ -36,6 +37,7 @@ def anchor_dataset(
         options: the anchors.
         settings: of these, what `TrainingImages` takes, `anchors_per_image` and `detector`.
         start: number of the first batch.
+        share: of each batch, that a worker takes.
 
     Returns:
         Pairs of `{"images": [N, H, W, 3], "anchors": int32 [N, S, 3]}`, rows (y, x, a), and
@@ -51,9 +53,9 @@ def anchor_dataset(
 
     def example(i, k):
         key = source.key(i)
-        seeds = tf.random.split(key, 3)
+        seeds = source.seeds(i)
         gt_boxes = source.boxes[k]
-        image, original, size = source.scaled(k, seeds[0])
+        image, original, size = source.scaled(i, k)
 
         def mirrored():
             width = tf.cast(original[1], tf.float32)
@@ -87,4 +89,4 @@ def anchor_dataset(
         }
         return inputs, truth | {"cls_score": tf.zeros([1]), "bbox_pred": tf.zeros([1])}
 
-    return source.batches(example, start)
+    return source.batches(example, start, share)

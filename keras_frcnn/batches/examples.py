@@ -6,6 +6,7 @@ what an uninterrupted one would see.
 
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,16 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
 from keras_frcnn.data.preprocessing import pad_small, scale_image, scaled_size
 from keras_frcnn.settings import Settings
+
+
+class Share(NamedTuple):
+    """A worker's part of each mini-batch: the `index`-th of `count` equal ones, in order."""
+
+    index: int
+    count: int
+
+
+WHOLE = Share(0, 1)
 
 
 class TrainingImages:
@@ -43,6 +54,7 @@ class TrainingImages:
         self._pixel_means = pixel_means
         self._paths = tf.constant([os.fsencode(r.path) for r in self.records])  # need not be UTF-8
         self._orientations = tf.constant([r.orientation for r in self.records])
+        self._sizes = tf.constant([(r.height, r.width) for r in self.records], tf.int32)
         self._min_sides = tf.constant(settings.min_side, tf.int32)
         # Of each image, its objects that are not difficult.
         counted = [~r.is_difficult for r in self.records]
@@ -54,23 +66,33 @@ class TrainingImages:
         """The random key of example i, int32 [2]: another one for each seed and example."""
         return tf.random.fold_in(tf.constant([self.settings.seed, 0]), i)
 
-    def scaled(self, k: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Image k in network input, its (height, width) in the file, and the scaled one."""
+    def seeds(self, i: tf.Tensor) -> tf.Tensor:
+        """Of example i, int32 [3, 2]: for its scale, whether it is mirrored, and its RoIs."""
+        return tf.random.split(self.key(i), 3)
+
+    def scaled(self, i: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Image k as example i shows it: network input, (height, width) in the file, and scaled."""
         # The names are what `keras-frcnn bench train` finds the stages by.
         with tf.name_scope("decode_and_scale"):
             image = decode_image(tf.io.read_file(self._paths[k]), self._orientations[k])
             original = tf.shape(image)[:2]
-            draw = tf.random.stateless_uniform([], seed, 0, tf.size(self._min_sides), tf.int32)
-            size = scaled_size(original, self._min_sides[draw], self.settings.max_side)
+            size = self._scaled_size(i, original)
             return scale_image(image, size, self._pixel_means), original, size
 
-    def batches(self, example: Callable, start: int) -> tf.data.Dataset:
-        """Endless mini-batches from number `start` on.
+    def _scaled_size(self, i, original):
+        sides = self._min_sides
+        draw = tf.random.stateless_uniform([], self.seeds(i)[0], 0, tf.size(sides), tf.int32)
+        return scaled_size(original, sides[draw], self.settings.max_side)
+
+    def batches(self, example: Callable, start: int, share: Share = WHOLE) -> tf.data.Dataset:
+        """Endless mini-batches from number `start` on, or a worker's share of each.
 
         Args:
             example: gives what mini-batches are made of from i and k: example i, which shows image
                 k. Its tensors are padded with zeros to the largest of the batch, its image to 16
                 pixels a side at least.
+            share: of several workers' mini-batches; images are padded as in the whole one, and only
+                those of the share are read.
         """
         settings = self.settings
         first = start * settings.images_per_batch
@@ -80,16 +102,17 @@ class TrainingImages:
             first, settings.seed, len(self.records), is_portrait, settings.images_per_batch
         )
 
-        def padded(i, k):
+        def padded(i, k, least):
             inputs, truth = example(i, k)
-            return inputs | {"images": pad_small(inputs["images"])}, truth
+            return inputs | {"images": _padded(pad_small(inputs["images"]), least)}, truth
 
         # Not rewritten by AutoGraph, which needs room for temporary files.
         padded = tf.autograph.experimental.do_not_convert(padded)
-        examples = tf.data.Dataset.zip(numbers, shown).map(
+        examples = self._of_share(tf.data.Dataset.zip(numbers, shown), share).map(
             padded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
-        batches = examples.padded_batch(settings.images_per_batch, drop_remainder=True).prefetch(2)
+        count = settings.images_per_batch // share.count
+        batches = examples.padded_batch(count, drop_remainder=True).prefetch(2)
         # As many calls as TensorFlow has threads (up to 16), and no tuning of that number: the
         # tuning thread may miss that its iterator is deleted, since TensorFlow wakes it a moment
         # before it sets what the thread looks at (`Model::OptimizeLoop`, `StartCancel`). It then
@@ -97,6 +120,29 @@ class TrainingImages:
         options = tf.data.Options()
         options.autotune.enabled = False
         return batches.with_options(options)
+
+    def _of_share(self, pairs: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+        """(i, k) of the share's examples, and what their images are padded to at least."""
+        if share.count == 1:
+            return pairs.map(lambda i, k: (i, k, tf.zeros(2, tf.int32)))
+        count = self.settings.images_per_batch // share.count
+        own = slice(share.index * count, (share.index + 1) * count)
+
+        def share_of(i, k):
+            # The records tell the sizes: the images of the others are not read.
+            sizes = tf.map_fn(
+                lambda pair: self._scaled_size(pair[0], self._sizes[pair[1]]),
+                (i, k),
+                fn_output_signature=tf.int32,
+            )
+            largest = tf.tile(tf.reduce_max(sizes, axis=0)[None], [count, 1])
+            return tf.data.Dataset.from_tensor_slices((i[own], k[own], largest))
+
+        share_of = tf.autograph.experimental.do_not_convert(share_of)
+        whole = pairs.batch(self.settings.images_per_batch, drop_remainder=True)
+        # Without the word that there is no end, workers ask each other before every batch.
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return whole.flat_map(share_of).apply(endless)
 
 
 def batch_records(dataset: Dataset, batch: int, settings: Settings) -> list[ImageRecord]:
@@ -115,6 +161,12 @@ def _ragged(arrays: Sequence[np.ndarray], dtype) -> tf.RaggedTensor:
     return tf.RaggedTensor.from_row_lengths(
         np.concatenate(arrays, dtype=dtype), [len(a) for a in arrays]
     )
+
+
+def _padded(image: tf.Tensor, least: tf.Tensor) -> tf.Tensor:
+    """The image with zeros below and to the right, up to (height, width) `least`."""
+    missing = tf.maximum(least - tf.shape(image)[:2], 0)
+    return tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
 
 
 def _is_portrait(records: Sequence[ImageRecord]) -> tf.Tensor:

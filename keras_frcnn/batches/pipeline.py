@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.anchor_pipeline import anchor_dataset
-from keras_frcnn.batches.examples import TrainingImages
+from keras_frcnn.batches.examples import WHOLE, Share, TrainingImages
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale
 from keras_frcnn.sampling import sample_rois
@@ -22,14 +22,15 @@ def batches_for(
     pixel_means: tuple[float, float, float],
     settings: Settings,
     start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """The mini-batches of the pipeline that `settings.detector`, which is the model's, needs.
 
     Arguments and errors are those of the pipelines.
     """
     if settings.detector == "fast_rcnn":
-        return training_dataset(images, pixel_means, settings, start)
-    return anchor_dataset(images.dataset, pixel_means, model.options, settings, start)
+        return training_dataset(images, pixel_means, settings, start, share)
+    return anchor_dataset(images.dataset, pixel_means, model.options, settings, start, share)
 
 
 def training_dataset(
@@ -37,6 +38,7 @@ def training_dataset(
     pixel_means: tuple[float, float, float],
     settings: Settings,
     start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Endless mini-batches for `model.fit` (paper sections 2.3 and 5.2).
 
@@ -51,6 +53,7 @@ def training_dataset(
         pixel_means: of the trunk, (B, G, R).
         settings: of these, what `TrainingImages` takes, `rois_per_image` and `bg_iou_low`.
         start: number of the first batch.
+        share: of each batch, that a worker takes.
 
     Returns:
         Pairs of `{"images": [N, H, W, 3], "rois": [N, R, 4]}` and
@@ -75,9 +78,9 @@ def training_dataset(
         return tf.ensure_shape(rois, [None, 4])
 
     def example(i, k):
-        seeds = tf.random.split(source.key(i), 3)
+        seeds = source.seeds(i)
         rois, gt_boxes, gt_classes = proposals_of(k), source.boxes[k], source.classes[k]
-        image, original, size = source.scaled(k, seeds[0])
+        image, original, size = source.scaled(i, k)
 
         def mirrored():
             width = tf.cast(original[1], tf.float32)
@@ -110,4 +113,4 @@ def training_dataset(
             },
         )
 
-    return source.batches(example, start)
+    return source.batches(example, start, share)

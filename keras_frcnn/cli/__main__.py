@@ -6,7 +6,7 @@ import signal
 import sys
 
 from keras_frcnn.cli.parser import build_parser
-from keras_frcnn.errors import InputError, Interrupted
+from keras_frcnn.errors import InputError, Interrupted, WorkersLost
 from keras_frcnn.notices import hide_notices
 
 MAX_MESSAGE = 2000  # characters
@@ -54,6 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     except Interrupted as interrupted:
         print(f"keras-frcnn {args.command}: {interrupted}", file=sys.stderr)
         return 128 + interrupted.number
+    except WorkersLost as error:
+        print(f"keras-frcnn {args.command}: {error}", file=sys.stderr)
+        return error.STATUS
     except KeyboardInterrupt:
         print(f"keras-frcnn {args.command}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -16,9 +16,12 @@ from keras_frcnn.inspection.data_faults import quick_warnings
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.proposals.find import proposals_of
 from keras_frcnn.recipes import Recipe, load_recipe
+from keras_frcnn.runs.directory import CONFIG
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.alternating import check_steps, train_alternating
 from keras_frcnn.training.checks import check_run, completed
+from keras_frcnn.training.cluster import VARIABLE, cluster
+from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.fit import train as fit
 
 
@@ -27,8 +30,19 @@ def train(args) -> None:
     run = Path(args.out)
     if args.changed_data and not args.resume:
         raise InputError("--changed-data: belongs to --resume, a new run takes any data")
+    workers = cluster()
+    # Launchers give the same command to the first start of workers and to every other. All look
+    # here before they meet, and nothing is written before that.
+    if workers.count > 1 and args.resume and not (run / CONFIG).exists():
+        args.resume = False
     resolved = resolve(args)
     settings, recipe = resolved.settings, resolved.recipe
+    if settings.alternating and workers.count > 1:
+        raise InputError(
+            f"alternating: the four steps run on one machine, but {VARIABLE} names "
+            f"{workers.count} workers; train jointly (--alternating no) or unset it"
+        )
+    distribution(args.devices, settings.images_per_batch)  # workers meet before anything is done
     split = settings.split
     if not split and not args.resume and (split := training_split(settings.data, args.data_dir)):
         print(f"{settings.data}: training on its split {split}")
@@ -41,8 +55,10 @@ def train(args) -> None:
     _say_what_is_left_out(dataset)
     for line in quick_warnings(dataset, max(settings.min_side), settings.max_side):
         print(f"warning: {line}; keras-frcnn check tells more", file=sys.stderr)
-    (check_steps if settings.alternating else check_run)(run, settings, args.resume)
-    print(resolved.report())
+    if args.resume or workers.is_first:
+        (check_steps if settings.alternating else check_run)(run, settings, args.resume)
+    if workers.is_first:
+        print(resolved.report())
     (train_alternating if settings.alternating else fit)(
         run,
         image_set(dataset, settings, args),
@@ -54,7 +70,8 @@ def train(args) -> None:
         validate_every=args.validate_every,
         devices=args.devices,
     )
-    print(f"{run}: trained for {settings.steps} steps")
+    if workers.is_first:
+        print(f"{run}: trained for {settings.steps} steps")
 
 
 def serving(args) -> None:

@@ -73,6 +73,5 @@ def _sizes(images, records, settings, step) -> np.ndarray:
     sizes = []
     for n, record in enumerate(records):
         i = tf.constant(step * settings.images_per_batch + n, tf.int64)
-        seed = tf.random.split(source.key(i), 3)[0]
-        sizes.append(source.scaled(place[record.filename], seed)[2].numpy())
+        sizes.append(source.scaled(i, place[record.filename])[2].numpy())
     return np.stack(sizes)

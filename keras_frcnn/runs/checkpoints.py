@@ -55,9 +55,10 @@ def checkpoint_paths(run: Path) -> list[Path]:
     return sorted(found, key=checkpoint_step, reverse=True)
 
 
-def save_checkpoint(run: Path, model: keras.Model, keep: int) -> Path:
+def save_checkpoint(run: Path, model: keras.Model, keep: int, writes: bool = True) -> Path:
     """Write the state of a training; the newest `keep` checkpoints stay.
 
+    Of several workers all call this, since the sums of metrics are those of all, and one `writes`.
     Also removes checkpoints of later steps, which were damaged or training would have gone on
     from there.
 
@@ -65,10 +66,12 @@ def save_checkpoint(run: Path, model: keras.Model, keep: int) -> Path:
         InputError: the disk cannot be written; the earlier checkpoints are as they were.
     """
     path = checkpoint_path(run, int(model.optimizer.iterations.numpy()))
+    sums = [variable.numpy().tolist() for variable in model.metrics_variables]
+    if not writes:
+        return path
     make_folder(path.parent)
     with replacing(path) as partial:
         model.save(partial)
-        sums = [variable.numpy().tolist() for variable in model.metrics_variables]
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(SUMS, json.dumps(sums))
     paths = checkpoint_paths(run)

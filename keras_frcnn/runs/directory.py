@@ -31,12 +31,13 @@ from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.settings import Settings
 
+CONFIG = "config.json"
 PROPOSALS = "proposals.sqlite"
 
 
 def save_settings(run: Path, settings: Settings) -> None:
     """Write `config.json`."""
-    write_json(run / "config.json", settings.to_dict())
+    write_json(run / CONFIG, settings.to_dict())
 
 
 def load_settings(run: Path) -> Settings:
@@ -45,7 +46,7 @@ def load_settings(run: Path) -> Settings:
     Raises:
         InputError: `run` is no run directory, or its settings are not of this version.
     """
-    path = run / "config.json"
+    path = run / CONFIG
     if not path.is_file():
         raise InputError(f"{run}: not a run directory (it has no config.json)")
     try:

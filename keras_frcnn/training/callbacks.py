@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.training.cluster import ALONE, Cluster
 
 
 def _step(model: keras.Model) -> int:
@@ -57,11 +58,16 @@ class DropoutMasks(keras.callbacks.Callback):
 
     Keras saves no random state: without this a resumed run would draw other masks than an
     uninterrupted one.
+
+    Args:
+        seed: of the training.
+        workers: the devices of one come after those of the workers before it.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, workers: Cluster = ALONE):
         super().__init__()
         self.seed = seed
+        self.workers = workers
 
     def on_train_begin(self, logs=None):
         """Find the layers that drop."""
@@ -76,9 +82,10 @@ class DropoutMasks(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         """Set the random state of each layer on each device."""
         step = _step(self.model)
+        first = step * self.workers.count + self.workers.index
         for i, replicas in enumerate(self._states):
             for replica, state in enumerate(replicas):
-                state.assign([self.seed + i, step * len(replicas) + replica])
+                state.assign([self.seed + i, first * len(replicas) + replica])
 
 
 class StopOnNaN(keras.callbacks.Callback):

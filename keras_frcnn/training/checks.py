@@ -12,6 +12,7 @@ from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.runs.checkpoints import checkpoint_paths
 from keras_frcnn.runs.directory import load_settings, options_of
 from keras_frcnn.runs.fingerprint import (
+    Fingerprint,
     changes,
     fingerprint,
     load_fingerprint,
@@ -105,8 +106,12 @@ def check_run(run: Path, settings: Settings, resume: bool) -> None:
         )
 
 
-def check_data(run: Path, images: ImageSet, must_be_same: bool) -> None:
-    """Note what the run is trained on; refuse other data than it began with."""
+def check_data(run: Path, images: ImageSet, must_be_same: bool, writes: bool = True) -> Fingerprint:
+    """Note what the run is trained on, where this `writes`; refuse other data than it began with.
+
+    Returns:
+        what was noted.
+    """
     now = fingerprint(images)
     before = load_fingerprint(run) if must_be_same else None
     if before is not None and (found := changes(before, now)):
@@ -115,4 +120,6 @@ def check_data(run: Path, images: ImageSet, must_be_same: bool) -> None:
             f"{run}: {images.dataset.name} is not what the run was begun with: {found[0]}{more}; "
             "put it back, or go on deliberately with --changed-data"
         )
-    save_fingerprint(run, now)
+    if writes:
+        save_fingerprint(run, now)
+    return now

@@ -1,17 +1,24 @@
 """What a training runs on: the precision a machine is fast in, and devices that share the work.
 
-`--devices` names those of one machine that share each mini-batch.
-Each device holds a replica of the model and takes its part of the images; the gradients are
-added up, so that a step is that of one device with all the images.
+`--devices` names those of one machine that share each mini-batch; `TF_CONFIG` names machines whose
+devices do (`cluster`). Each device holds a replica of the model and takes its part of the images;
+the gradients are added up, so that a step is that of one device with all the images.
 """
+
+import functools
 
 import tensorflow as tf
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.training.cluster import VARIABLE, Cluster, cluster
+from keras_frcnn.training.rendezvous import meet
 
 
 def distribution(devices: str | None, images_per_batch: int) -> tf.distribute.Strategy:
     """The strategy that puts training on devices.
+
+    Of several workers the same at every call; the first call comes before anything that TensorFlow
+    computes, since its runtime takes part, and returns when all have started.
 
     Args:
         devices: "all" (all GPUs), a number of GPUs, or names separated by commas, such as
@@ -20,16 +27,43 @@ def distribution(devices: str | None, images_per_batch: int) -> tf.distribute.St
 
     Raises:
         InputError: there are no such devices, or they cannot share the images evenly.
+        WorkersLost: another worker has not started in time.
     """
+    workers = cluster()
+    if workers.count > 1:
+        if devices is not None:
+            raise InputError(
+                f"devices: {VARIABLE} names {workers.count} workers, each of which takes all GPUs "
+                "that it sees; leave devices out, CUDA_VISIBLE_DEVICES chooses"
+            )
+        strategy = _worker_strategy(workers)
+        _check_shares(strategy.num_replicas_in_sync, images_per_batch)
+        return strategy
     if devices is None:
         return tf.distribute.get_strategy()
     names = _names(devices)
-    if images_per_batch % len(names):
-        raise InputError(
-            f"devices: {len(names)} devices cannot share mini-batches of {images_per_batch} "
-            "images evenly; let images_per_batch be a multiple of their number"
-        )
+    _check_shares(len(names), images_per_batch)
     return tf.distribute.MirroredStrategy(names)
+
+
+@functools.cache
+def _worker_strategy(workers: Cluster) -> tf.distribute.Strategy:
+    """The strategy for a cluster, which a process can have once."""
+    meet(workers)
+    communication = tf.distribute.experimental.CommunicationImplementation
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=communication.AUTO if has_gpu else communication.RING
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+
+def _check_shares(count, images_per_batch):
+    if images_per_batch % count:
+        raise InputError(
+            f"devices: {count} devices cannot share mini-batches of {images_per_batch} images "
+            "evenly; let images_per_batch be a multiple of their number"
+        )
 
 
 def _names(devices: str) -> list[str]:

@@ -1,12 +1,15 @@
 """Training: builds or resumes the model of a run and fits it with Keras."""
 
 import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from keras_frcnn.batches.examples import batch_records
+from keras_frcnn.batches.examples import Share, batch_records
 from keras_frcnn.batches.pipeline import batches_for
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import ImageSet
@@ -49,7 +52,9 @@ from keras_frcnn.training.checks import (
     check_training_anchors,
     completed,
 )
+from keras_frcnn.training.cluster import Cluster, barrier, check_same, cluster, losses_named
 from keras_frcnn.training.devices import distribution
+from keras_frcnn.training.keras_workers import adapt
 from keras_frcnn.training.saving import Saving, unreadable_images_named
 from keras_frcnn.training.steps import StepCallbacks
 
@@ -84,6 +89,9 @@ def train(
             which are of the training set where there is no `validation`.
         devices: that share each mini-batch, see `devices.distribution`.
 
+    Where `TF_CONFIG` names several workers, all call this alike, before TensorFlow has computed
+    anything: each takes its share of every mini-batch, and the first writes the run.
+
     With `settings.deterministic` a run that was stopped or killed at any moment and resumed ends
     with the same bits as one that was not. It switches on TensorFlow's op determinism, for the
     whole process, whose own random ops then need a seed (`keras.utils.set_random_seed`). Python's,
@@ -98,6 +106,7 @@ def train(
             image cannot be read any more, the disk cannot be written. The run's checkpoints stay
             as they were.
         Interrupted: SIGINT or SIGTERM came; the state after the last step is saved.
+        WorkersLost: another worker is gone.
     """
     if changed_data and not resume:
         raise InputError("changed_data: belongs to resume, a new run takes any data")
@@ -105,20 +114,22 @@ def train(
         if every < 1:
             raise InputError(f"{name}_every: must be at least 1, not {every}")
     run = Path(run)
+    workers = cluster()
+    # Before anything that TensorFlow computes: workers meet here.
+    strategy = distribution(devices, (settings or Settings()).images_per_batch)
     settings = completed(settings or Settings(), images.dataset)
     check_detector(settings, images, validation)
-    check_run(run, settings, resume)
+    if resume or workers.is_first:
+        check_run(run, settings, resume)
     if validation:
         check_class_names(settings.class_names, validation.images.dataset)
-    make_folder(run)
-    with only_training(run):
-        remove_leftovers(run)
-        check_data(run, images, resume and not changed_data)
+    with _written_by_first(run, workers), losses_named(workers):
+        data = check_data(run, images, resume and not changed_data, workers.is_first)
         if settings.detector != "fast_rcnn" and not checkpoint_paths(run):
             check_training_anchors(settings, images.dataset)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()
-        with distribution(devices, settings.images_per_batch).scope():
+        with strategy.scope():
             if checkpoint_paths(run):
                 model = load_checkpoint(run, settings, compile=True)
             else:
@@ -130,10 +141,27 @@ def train(
                 f"{run} has done {done} steps already: to go on, steps must be more than these, "
                 f"not {settings.steps}"
             )
-        save_settings(run, settings)
-        forget_best_after(run, done)
-        _fit(run, model, images, settings, validation, checkpoint_every, validate_every)
+        periods = checkpoint_every, *([validate_every] if validation else [])
+        same = {"settings": settings, "data": data.digest(), "checkpoints": done, "steps": periods}
+        check_same(workers, strategy, same)
+        if workers.is_first:
+            save_settings(run, settings)
+            forget_best_after(run, done)
+        _fit(run, model, images, settings, validation, workers, periods, validate_every)
+        barrier(workers, strategy)
     return model
+
+
+@contextmanager
+def _written_by_first(run: Path, workers: Cluster) -> Iterator[None]:
+    """Within it the run directory is there, the first worker's alone to write."""
+    if not workers.is_first:
+        yield
+        return
+    make_folder(run)
+    with only_training(run):
+        remove_leftovers(run)
+        yield
 
 
 def _fit(
@@ -142,46 +170,65 @@ def _fit(
     images: ImageSet,
     settings: Settings,
     validation: ValidationSet | None,
-    checkpoint_every: int,
+    workers: Cluster,
+    periods: Sequence[int],
     validate_every: int,
 ) -> None:
     """Take the steps that the model has not done yet, and make the validation that is missing.
 
-    Arguments and errors are those of `train`.
+    Of several workers all take the steps; the first alone validates, draws and writes.
+
+    Args:
+        periods: of checkpoints, see `Saving`.
+
+    The others, and errors, are those of `train`.
     """
     start = _steps_done(model)
-    log = Log(run / "log.csv")
-    log.forget_after(start)
     is_trained = start >= settings.steps
-    if is_trained and (validation is None or is_validated(run, start)):
-        return
+    interrupts = Interrupts()
 
     def records(step):  # of mini-batch number `step`, counted from 0
         return batch_records(images.dataset, step, settings)
 
+    def is_stopping():
+        return interrupts.received is not None
+
+    if workers.count > 1:
+        is_stopping = adapt(model, is_stopping)
     nan_guard = StopOnNaN(lambda step: [record.filename for record in records(step)])
-    interrupts = Interrupts()
-    with EventFile(run / "tensorboard", start) as events:
-        is_rpn = settings.detector == "rpn"
-        detector = (proposer_of if is_rpn else detector_of)(model, settings)
-        validations = validation and Validation(
-            run, detector, validation, validate_every, settings.steps, events, interrupts
-        )
-        saving = Saving(run, model, settings, checkpoint_every, validations, interrupts, nan_guard)
-        shown, tag = (validation.images, "validation") if validation else (images, "training")
-        callbacks = StepCallbacks(
-            [
-                StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
-                DropoutMasks(settings.seed),
-                nan_guard,
-                TrainingStatistics(
-                    settings.steps,
-                    None if images.proposals is None else total_recall(images.sample()),
-                ),
+    statistics = TrainingStatistics(
+        settings.steps, None if images.proposals is None else total_recall(images.sample())
+    )
+    with ExitStack() as stack:
+        validations, writers = None, []
+        if workers.is_first:
+            log = Log(run / "log.csv")
+            log.forget_after(start)
+            if is_trained and (validation is None or is_validated(run, start)):
+                return
+            events = stack.enter_context(EventFile(run / "tensorboard", start))
+            is_rpn = settings.detector == "rpn"
+            detector = (proposer_of if is_rpn else detector_of)(model, settings)
+            validations = validation and Validation(
+                run, detector, validation, validate_every, settings.steps, events, interrupts
+            )
+            shown, tag = (validation.images, "validation") if validation else (images, "training")
+            writers = [
                 StagePictures(detector, shown, settings, validate_every, events, f"{tag}/stages"),
                 log,  # from here on they write what those above have put into the log
                 EventLog(events),
                 Progress(settings.steps, settings.images_per_batch),
+            ]
+        saving = Saving(
+            run, model, settings, periods, validations, is_stopping, nan_guard, workers.is_first
+        )
+        callbacks = StepCallbacks(
+            [
+                StepDecay(settings.rate, settings.decay_at, warmup=settings.warmup),
+                DropoutMasks(settings.seed, workers),
+                nan_guard,
+                statistics,
+                *writers,
             ],
             model,
             LOG_EVERY,
@@ -192,16 +239,38 @@ def _fit(
         with interrupts, unreadable_images_named(saving, records):
             if validations:
                 validations.begin(start)
-            if not is_trained and interrupts.received is None:
+            # A signal at one of several workers ends all of them after the same step.
+            if not is_trained and (workers.count > 1 or interrupts.received is None):
                 model.fit(
-                    batches_for(model, images, TRUNKS[settings.trunk].pixel_means, settings, start),
+                    _batches(model, images, settings, start, workers),
                     shuffle=False,  # it comes shuffled
                     steps_per_epoch=settings.steps - start,
                     callbacks=callbacks,
                 )
+    if model.stop_training and interrupts.received is None:
+        interrupts.received = signal.SIGTERM  # another worker had it
     step = _steps_done(model)
     saved = f"step {step} of {settings.steps} is saved in {run}" if step else "nothing is done yet"
     interrupts.check(f"{saved}, the same command with --resume goes on")
+
+
+def _batches(
+    model: keras.Model, images: ImageSet, settings: Settings, start: int, workers: Cluster
+) -> tf.data.Dataset:
+    """The mini-batches from number `start` on; of several workers, each makes its share alone."""
+    means = TRUNKS[settings.trunk].pixel_means
+    if workers.count == 1:
+        return batches_for(model, images, means, settings, start)
+    strategy = model.distribute_strategy
+
+    def share(context):
+        number, count = context.input_pipeline_id, context.num_input_pipelines
+        batches = batches_for(model, images, means, settings, start, Share(number, count))
+        if strategy.num_replicas_in_sync == count:
+            return batches
+        return batches.rebatch(settings.images_per_batch // strategy.num_replicas_in_sync)
+
+    return strategy.distribute_datasets_from_function(share)
 
 
 def _steps_done(model: keras.Model) -> int:

@@ -12,7 +12,6 @@ from keras_frcnn.data.images import decode_image, read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.monitoring.validation import Validation
 from keras_frcnn.runs.checkpoints import is_finite, save_checkpoint
-from keras_frcnn.runs.interrupts import Interrupts
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.callbacks import StopOnNaN
 
@@ -27,10 +26,11 @@ class Saving:
         run: the run directory.
         model: in training; its state is whole when this is called.
         settings: of the run.
-        every: steps between checkpoints.
-        validations: if there are any.
-        interrupts: the signals.
+        every: steps between checkpoints, and between those that are validated.
+        validations: if this worker makes them.
+        is_stopping: whether a signal has come, to any worker.
         nan_guard: for the error about weights that are not finite, which are not saved.
+        writes: whether this worker does; the others take part.
     """
 
     def __init__(
@@ -38,35 +38,36 @@ class Saving:
         run: Path,
         model: keras.Model,
         settings: Settings,
-        every: int,
+        every: Sequence[int],
         validations: Validation | None,
-        interrupts: Interrupts,
+        is_stopping: Callable[[], bool],
         nan_guard: StopOnNaN,
+        writes: bool = True,
     ):
         self.run = run
         self.model = model
         self.settings = settings
         self.every = every
         self.validations = validations
-        self.interrupts = interrupts
+        self.is_stopping = is_stopping
         self.nan_guard = nan_guard
+        self.writes = writes
         self.done = int(model.optimizer.iterations.numpy())  # the last step that is whole
 
     def __call__(self, step: int) -> None:
         """Save and validate what is due after step number `step`."""
         self.done = step
-        is_validated = self.validations is not None and self.validations.is_due(step)
-        if is_validated or self._is_due(step):
+        if self._is_due(step):
             if not is_finite(self.model):
                 raise self.nan_guard.error("weights or momentum are not finite")
-            save_checkpoint(self.run, self.model, self.settings.keep_checkpoints)
-        if is_validated:
+            save_checkpoint(self.run, self.model, self.settings.keep_checkpoints, self.writes)
+        if self.validations is not None and self.validations.is_due(step):
             self.validations.validate(step)
-        self.model.stop_training = self.interrupts.received is not None
+        self.model.stop_training = self.is_stopping()
 
     def _is_due(self, step):
         is_last = step == self.settings.steps
-        return is_last or step % self.every == 0 or self.interrupts.received is not None
+        return is_last or any(step % n == 0 for n in self.every) or self.is_stopping()
 
 
 @contextmanager

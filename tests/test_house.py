@@ -36,6 +36,7 @@ FLOORS = (
     "sampling",
     "boxes",
     "numpy_boxes",
+    "remote",
     "file_names",
     "files",
     "waiting",

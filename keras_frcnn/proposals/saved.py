@@ -16,6 +16,7 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.mat import read_mat
 from keras_frcnn.proposals.packed import digest_of, kept, packed
+from keras_frcnn.remote import local
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
 # as inclusive. More means boxes of another image, scale or order of coordinates.
@@ -48,7 +49,7 @@ def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
         InputError: the file cannot be read, an image is not in it, or a box is not finite,
             empty or outside its image; the image and the row are named.
     """
-    path = Path(path)
+    path = local(path)
     if path.suffix not in (".npz", ".mat"):
         raise InputError(f"{path}: proposals are read from .npz and .mat files")
     wanted = {name for record in dataset.images for name in _names(record)}

@@ -47,8 +47,9 @@ def check_local(path: Path) -> None:
         InputError: it was.
     """
     if path.parts and re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]+:", path.parts[0]):
+        url = path.as_posix().replace(":/", "://", 1)
         raise InputError(
-            f"{path.as_posix().replace(':/', '://', 1)}: must be in a local folder or one that is mounted; locks and renaming, which "
+            f"{url}: must be in a local folder or one that is mounted; locks and renaming, which "
             "this needs, are not to be had behind a URL"
         )
 

@@ -103,7 +103,7 @@ def build(again_without_cuda: bool = False) -> Path:
             return library
         if library.exists():
             warnings.warn(f"{seal.what_is_wrong(library)}; it is built anew", stacklevel=2)
-        print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
+        print("compiling the ops for regions, once, in about a minute", file=sys.stderr)
         try:
             with private_folder(folder, ".build-") as work:
                 built = work / library.name

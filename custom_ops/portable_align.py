@@ -34,6 +34,7 @@ def align_levels(
     Returns:
         [K, PH, PW, C].
     """
+    rois = tf.stop_gradient(rois)
     is_level = (levels >= 0) & (levels < len(maps))
     with tf.control_dependencies([_assert_rows(is_level, rois, "level outside", len(maps))]):
         levels = tf.identity(levels)
@@ -60,7 +61,12 @@ def _align(features, rois, numbers, scale, grid):
         shape = tf.shape(features)
 
         def gradient(grad_output):
-            return tf.cast(_scatter(tf.cast(grad_output, wide), axes, shape), features.dtype)
+            grad = tf.cond(  # TensorFlow scatters nothing into an empty tensor
+                tf.size(features) > 0,
+                lambda: _scatter(tf.cast(grad_output, wide), axes, shape),
+                lambda: tf.zeros(shape, wide),
+            )
+            return tf.cast(grad, features.dtype)
 
         k = tf.shape(rois)[0]
         return tf.reshape(output, tf.stack([k, height, width, shape[3]])), gradient
@@ -132,20 +138,22 @@ class _Axes:
         """Flat cells and float32 weights of the four corners of sample (iy, ix) of every bin.
 
         Returns:
-            four pairs of [K * PH * PW], and whether a bin has the sample, [K * PH * PW, 1].
+            four pairs of [K * PH * PW], and whether a bin has the sample, [K * PH * PW, 1]; the
+            cell is the first where it has not.
         """
         rows, row_weights, has_row = self.sample(1, iy, k)
         columns, column_weights, has_column = self.sample(0, ix, k)
         _, h, w, _ = tf.unstack(tf.cast(self.map_shape, tf.int64))
         first = tf.cast(self.image[k], tf.int64)[:, None, None] * (h * w)
+        has = has_row[:, :, None] & has_column[:, None]
         found = []
         for row, row_weight in zip(rows, row_weights, strict=True):
             for column, column_weight in zip(columns, column_weights, strict=True):
                 cell = first + tf.cast(row, tf.int64)[:, :, None] * w
-                cell += tf.cast(column, tf.int64)[:, None]
+                cell = tf.where(has, cell + tf.cast(column, tf.int64)[:, None], 0)
                 weight = row_weight[:, :, None] * column_weight[:, None]
                 found.append((tf.reshape(cell, [-1]), tf.reshape(weight, [-1, 1])))
-        return found, tf.reshape(has_row[:, :, None] & has_column[:, None], [-1, 1])
+        return found, tf.reshape(has, [-1, 1])
 
 
 def _in_chunks(features, axes, bins):

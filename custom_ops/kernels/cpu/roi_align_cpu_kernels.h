@@ -17,6 +17,43 @@ namespace {
 // Vectors of sums that leave room for what is loaded.
 constexpr int kSumVectors = 4;
 
+typedef float FloatVector __attribute__((vector_size(kRegisterBytes)));
+typedef uint32_t BitVector __attribute__((vector_size(kRegisterBytes)));
+typedef uint16_t HalfVector __attribute__((vector_size(kRegisterBytes / 2)));
+
+inline FloatVector AsFloats(BitVector bits) { return reinterpret_cast<FloatVector>(bits); }
+inline BitVector AsBits(FloatVector floats) { return reinterpret_cast<BitVector>(floats); }
+
+// ToSum and FromSum of the half types, for a whole register.
+inline FloatVector ToSums(BitVector bits, BFloat16) { return AsFloats(bits << 16); }
+
+inline FloatVector ToSums(BitVector bits, Float16) {
+  const BitVector sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;
+  const BitVector subnormal =
+      AsBits(AsFloats(rest + 0x38800000u) - AsFloats(BitVector{} + 0x38800000u));
+  BitVector magnitude = rest + 0x38000000u;
+  magnitude = rest < (0x0400u << 13) ? subnormal : magnitude;
+  magnitude = rest >= (0x7c00u << 13) ? rest | 0x7f800000u : magnitude;
+  return AsFloats(magnitude | sign);
+}
+
+inline BitVector FromSums(FloatVector values, BFloat16) {
+  const BitVector bits = AsBits(values);
+  const BitVector rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return (bits & 0x7fffffffu) > 0x7f800000u ? BitVector{} + 0x7fc0u : rounded;
+}
+
+inline BitVector FromSums(FloatVector values, Float16) {
+  const BitVector bits = AsBits(values);
+  const BitVector sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
+  const BitVector subnormal = AsBits(AsFloats(magnitude) + 0.5f) - 0x3f000000u;
+  BitVector half = (magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
+  half = magnitude < 0x38800000u ? subnormal : half;
+  half = magnitude >= 0x477ff000u ? BitVector{} + 0x7c00u : half;  // rounds to infinity
+  half = magnitude > 0x7f800000u ? BitVector{} + 0x7e00u : half;   // NaN
+  return half | sign;
+}
+
 // kLanes channels as the type that they are summed in.
 template <typename T>
 struct Lanes {
@@ -25,32 +62,25 @@ struct Lanes {
   typedef Sum Vector __attribute__((vector_size(kRegisterBytes)));
 
   static inline Vector Load(const Key<T>* from) {
-    Vector v;
     if constexpr (sizeof(Key<T>) == sizeof(Sum)) {
+      Vector v;
       __builtin_memcpy(&v, from, sizeof(v));
+      return v;
     } else {
-      for (int i = 0; i < kLanes; ++i) v[i] = T::ToSum(from[i]);
+      HalfVector narrow;
+      __builtin_memcpy(&narrow, from, sizeof(narrow));
+      return ToSums(__builtin_convertvector(narrow, BitVector), T());
     }
-    return v;
   }
   static inline void Store(Vector v, Key<T>* to) {
     if constexpr (sizeof(Key<T>) == sizeof(Sum)) {
       __builtin_memcpy(to, &v, sizeof(v));
     } else {
-      for (int i = 0; i < kLanes; ++i) to[i] = T::FromSum(v[i]);
+      const HalfVector narrow = __builtin_convertvector(FromSums(v, T()), HalfVector);
+      __builtin_memcpy(to, &narrow, sizeof(narrow));
     }
   }
 };
-
-// bfloat16 is the upper half of float32.
-template <>
-inline Lanes<BFloat16>::Vector Lanes<BFloat16>::Load(const int16_t* from) {
-  typedef uint16_t Narrow __attribute__((vector_size(kRegisterBytes / 2)));
-  typedef uint32_t Wide __attribute__((vector_size(kRegisterBytes)));
-  Narrow narrow;
-  __builtin_memcpy(&narrow, from, sizeof(narrow));
-  return reinterpret_cast<Vector>(__builtin_convertvector(narrow, Wide) << 16);
-}
 
 // The offsets and weights of a sample's four corners.
 template <typename Sum>

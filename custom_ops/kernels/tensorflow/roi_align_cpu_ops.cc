@@ -5,11 +5,11 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu_op.h"
 #include "roi_align.h"
 #include "roi_align_samples.h"
 #include "roi_pool_op_inputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/lib/core/threadpool.h"
 
 namespace keras_frcnn {
 namespace {
@@ -20,11 +20,6 @@ using tensorflow::OpKernelContext;
 using tensorflow::OpInputList;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
-
-template <typename Work>
-void Parallel(OpKernelContext* context, int64_t total, int64_t cost, const Work& work) {
-  context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(total, cost, work);
-}
 
 // A map [N, H, W, C] and its cells per pixel of the image.
 struct Level {
@@ -153,6 +148,7 @@ class RoiAlignOp : public OpKernel {
     Tensor* output = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, shape, &output));
     if (shape.num_elements() == 0) return;
+    AdviseHugePages(*output);
 
     const auto align = BestAlignKernels().align[static_cast<int>(kDType<T>)];
     const float* boxes = rois->flat<float>().data();
@@ -223,6 +219,8 @@ class RoiAlignGradOp : public OpKernel {
         OP_REQUIRES_OK(context,
                        context->allocate_temp(tensorflow::DT_FLOAT, map_shapes[i], &sums[i]));
       }
+      AdviseHugePages(*grads[i]);
+      AdviseHugePages(sums[i]);
       char* bytes = static_cast<char*>(sums[i].data());
       Parallel(context, sums[i].TotalBytes(), 1, [&](int64_t begin, int64_t end) {
         std::memset(bytes + begin, 0, end - begin);

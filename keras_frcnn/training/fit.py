@@ -236,7 +236,7 @@ def _fit(
             read_sums(checkpoint_path(run, start)) if start else None,
             saving,
         )
-        with interrupts, unreadable_images_named(saving, records):
+        with interrupts, unreadable_images_named(saving, records, images):
             if validations:
                 validations.begin(start)
             # A signal at one of several workers ends all of them after the same step.

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_frcnn.data.dataset import ImageRecord
+from keras_frcnn.data.dataset import ImageRecord, ImageSet
 from keras_frcnn.data.images import decode_image, read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.monitoring.validation import Validation
@@ -72,7 +72,7 @@ class Saving:
 
 @contextmanager
 def unreadable_images_named(
-    saving: Saving, records: Callable[[int], Sequence[ImageRecord]]
+    saving: Saving, records: Callable[[int], Sequence[ImageRecord]], images: ImageSet
 ) -> Iterator[None]:
     """If TensorFlow fails in the block because it cannot read an image, say which.
 
@@ -80,9 +80,10 @@ def unreadable_images_named(
         saving: knows the last step that was done; not so the optimizer, whose count a step may
             advance although its images failed.
         records: gives the images of a mini-batch by its number, counted from 0.
+        images: what is trained on.
 
     Raises:
-        InputError: an image of the step cannot be read any more.
+        InputError: an image of the step cannot be read any more, or the file of its proposals.
     """
     try:
         yield
@@ -93,6 +94,10 @@ def unreadable_images_named(
                     f"step {saving.done + 1} cannot read its images. {fault}. Put it back and go "
                     "on with --resume"
                 ) from error
+        if images.proposals is not None:
+            places = {record.filename: i for i, record in enumerate(images.dataset.images)}
+            for record in records(saving.done):
+                images.proposals[places[record.filename]]  # says so if it cannot be read
         raise
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_frcnn.data.dataset import ImageRecord
+from keras_frcnn.data.dataset import Dataset, ImageRecord, ImageSet
 from keras_frcnn.data.images import decode_image, read_header, read_image
 from keras_frcnn.errors import InputError
 from keras_frcnn.training.saving import unreadable_images_named
@@ -52,8 +52,9 @@ def _check_training_names(path, header, error):
     """A file that TensorFlow alone refuses: a training that meets it says which it is."""
     record = ImageRecord(path.name, str(path), header.height, header.width, header.orientation)
     saving = SimpleNamespace(done=2)
+    images = ImageSet(Dataset("files", ("one",), (record,)))
     try:
-        with unreadable_images_named(saving, lambda step: [record]):
+        with unreadable_images_named(saving, lambda step: [record], images):
             raise error
     except InputError as named:
         if str(path) not in str(named) or "step 3" not in str(named):

@@ -7,6 +7,7 @@ in modules of their own, the others in `commands`.
 import argparse
 
 from keras_frcnn import __version__
+from keras_frcnn.cli.beam_command import add_beam
 from keras_frcnn.cli.check_command import add_check
 from keras_frcnn.cli.convert_command import add_convert
 from keras_frcnn.cli.proposal_options import add_proposals, add_recall
@@ -220,6 +221,13 @@ def build_parser() -> argparse.ArgumentParser:
         "keras-frcnn ablate multi-task --recipe squeezenet-voc07-subset --out runs/multi-task",
     )
     _add_ablation(sub)
+
+    sub = command(
+        "beam",
+        "proposals, detections and AP of any number of images on Apache Beam (docs/bulk.md)",
+        "keras-frcnn beam proposals --input 'gs://bucket/*.jpg' --output gs://bucket/proposals",
+    )
+    add_beam(sub)
 
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
     benchmarks = "roi-pool train detect proposals faster-rcnn svd evaluate large-data".split()

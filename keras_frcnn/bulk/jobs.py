@@ -8,6 +8,7 @@ OUTPUT/failed-n-of-N.jsonl         its images that failed, `{"path": ..., "error
 A shard whose results are there is done: the same call, or command, goes on with the others.
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def bulk_proposals(
     if isinstance(method, SelectiveSearch):
         opencv()  # here, so that its message comes before the work
     shards = _shards(images, images_per_shard, storage)
-    job = _job("proposals", shards, method.cache_key)
+    job = _job("proposals", shards, images_per_shard, method.cache_key)
 
     def add(pipeline, todo):
         pipelines.search(pipeline, todo, output, method)
@@ -102,7 +103,7 @@ def bulk_detections(
         raise InputError(f"{model}: {does}; name the {needed}, and no {other}")
     if proposals is None:
         shards = _shards(images, images_per_shard, storage)
-        job = _job("detections", shards, detector.method)
+        job = _job("detections", shards, images_per_shard, detector.method)
     else:
         names = storage.names(proposals)
         files = all_shards(names, "proposals", proposals)
@@ -112,7 +113,7 @@ def bulk_detections(
         paths = (storage.join(proposals, name) for name in files)
         shards = [Shard(n, len(files), proposals=path) for n, path in enumerate(paths)]
         method = f"{detector.method}, proposals {found.method}"
-        job = Job("detections", found.images, found.images_sha256, len(files), method)
+        job = dataclasses.replace(found, kind="detections", method=method)
 
     def add(pipeline, todo):
         pipelines.detect(pipeline, todo, output, detector)
@@ -182,9 +183,9 @@ def _shards(images: str, per_shard: int, storage) -> list[Shard]:
     return cut(paths, per_shard)
 
 
-def _job(kind: str, shards: Sequence[Shard], method: str) -> Job:
+def _job(kind: str, shards: Sequence[Shard], per_shard: int, method: str) -> Job:
     count = sum(len(shard.images) for shard in shards)
-    return Job(kind, count, digest_of(shards), len(shards), method)
+    return Job(kind, count, digest_of(shards), per_shard, method)
 
 
 def _run(job: Job, shards: Sequence[Shard], output: str, options, add) -> BulkResult:

@@ -34,7 +34,7 @@ class Job:
     kind: str  # "proposals" or "detections"
     images: int  # how many
     images_sha256: str  # of their paths, in order
-    shards: int
+    images_per_shard: int
     method: str  # all that results depend on besides the image
 
     def to_json(self) -> bytes:
@@ -62,9 +62,9 @@ class Job:
         there = read_job(read(JOB), f"{folder}: {JOB}")
         what = {
             "kind": "results of another kind",
-            "images": "shards of another number of images",
-            "images_sha256": "shards of other images",
-            "shards": "another number of shards",
+            "images": "results of another number of images",
+            "images_sha256": "results of other images",
+            "images_per_shard": "shards of another number of images",
             "method": "results of another method or model",
         }
         for name, text in what.items():
@@ -118,12 +118,12 @@ def cut(paths: Sequence[str], per_shard: int) -> list[Shard]:
 
 
 def digest_of(shards: Sequence[Shard]) -> str:
-    """SHA-256 of the paths of all images and of where they are cut."""
+    """SHA-256 of the paths of all images."""
     digest = hashlib.sha256()
     for shard in shards:
         for path in shard.images:
-            digest.update(path.encode() + b"\n")
-        digest.update(b"\n")
+            encoded = path.encode()
+            digest.update(f"{len(encoded)} ".encode() + encoded)
     return digest.hexdigest()
 
 

@@ -6,9 +6,11 @@ serves Beam (`keras_frcnn.bulk.pipelines`) and any other engine alike.
 """
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from PIL import Image
 
 from keras_frcnn.data.images import TRANSPOSED, ImageHeader, read_header
 from keras_frcnn.errors import InputError
@@ -23,11 +25,17 @@ class Searcher:
 
     Args:
         method: as `find.find_proposals` takes it.
+
+    Raises:
+        InputError: nothing can be searched here: every image would count as failed.
     """
 
     def __init__(self, method: Callable[[np.ndarray], np.ndarray]):
         self.method = method
         self._worker = Worker()
+        trial = io.BytesIO()
+        Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(trial, "PNG")
+        self.search("a trial of the search", trial.getvalue(), 1)
 
     def search(self, path: str, content: bytes, orientation: int) -> np.ndarray:
         """The boxes, float32 [P, 4], in the upright image of this file.

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -128,16 +129,16 @@ def read_bulk_detections(
 
     Args:
         folder: the output.
-        dataset: its images, known by their paths or file names; those that the folder does not
-            name have no detections.
+        dataset: its images, known by their paths or file names. Those that the folder does not
+            name have no detections; what it names besides is passed over.
         options: Beam's, which its file systems may need.
 
     Returns:
         one `Detections` an image, in the order of the data set.
 
     Raises:
-        InputError: shards are missing or damaged, they name an image that the data set has not or a
-            class that it has not, or Beam is not installed.
+        InputError: shards are missing or damaged, they name none of the images or a class that the
+            data set has not, or Beam is not installed.
     """
     from keras_frcnn.bulk.detect import from_lines
     from keras_frcnn.evaluation.results import from_images
@@ -145,7 +146,12 @@ def read_bulk_detections(
     _, storage, _ = _engine(options)
     files = all_shards(storage.names(folder), "detections", folder)
     paths = [storage.join(folder, name) for name in files]
-    return from_images(folder, from_lines((p, storage.read(p)) for p in paths), dataset)
+    found = from_lines((path, storage.read(path)) for path in paths)
+    known = {PurePosixPath(r.path).name for r in dataset.images}
+    here = {path: entries for path, entries in found.items() if PurePosixPath(path).name in known}
+    if not here:
+        raise InputError(f"{folder}: names no image of {dataset.name}")
+    return from_images(folder, here, dataset)
 
 
 def read_failures(folder: str, options: Sequence[str] = ()) -> list[Failure]:
@@ -192,8 +198,8 @@ def _run(job: Job, shards: Sequence[Shard], output: str, options, add) -> BulkRe
     """Do what is missing; `add` puts it into a pipeline."""
     from keras_frcnn.bulk import pipelines, storage
 
-    storage.make_folder(output)
     names = storage.names(output)
+    storage.make_folder(output)
     if not job.check(output, names, lambda name: storage.read(storage.join(output, name))):
         storage.write(storage.join(output, JOB), job.to_json())
     todo = job.missing(shards, names)

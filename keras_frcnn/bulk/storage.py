@@ -1,6 +1,5 @@
 """Files wherever Beam reaches: folders, `gs://`, `s3://`, `hdfs://`."""
 
-import re
 import uuid
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -40,7 +39,7 @@ def write(path: str, content: bytes) -> None:
 def remove(path: str) -> None:
     """Remove a file, if it is there."""
     if FileSystems.exists(path):
-        FileSystems.delete([_literal(path)])
+        FileSystems.delete([path])
 
 
 def matching(pattern: str) -> list[str]:
@@ -57,15 +56,19 @@ def matching(pattern: str) -> list[str]:
 
 
 def names(folder: str) -> set[str]:
-    """The names of the finished files in a folder; none where it does not exist."""
-    found = {FileSystems.split(path)[1] for path in matching(join(_literal(folder), "*"))}
+    """The names of the finished files in a folder; none where it does not exist.
+
+    Raises:
+        InputError: it cannot be listed, or its name is a pattern.
+    """
+    found = {FileSystems.split(path)[1] for path in matching(join(_plain(folder), "*"))}
     return {name for name in found if not name.startswith(_PARTIAL)}
 
 
 def clear_partial(folder: str) -> None:
     """Remove what killed processes have left, when all of a work is done and nobody writes."""
-    if left := matching(join(_literal(folder), f"{_PARTIAL}*")):
-        FileSystems.delete([_literal(path) for path in left])
+    if left := matching(join(_plain(folder), f"{_PARTIAL}*")):
+        FileSystems.delete(left)
 
 
 def make_folder(folder: str) -> None:
@@ -77,9 +80,13 @@ def make_folder(folder: str) -> None:
         raise InputError(f"cannot make the folder {folder}: {_reason(error)}") from error
 
 
-def _literal(path: str) -> str:
-    """A pattern that means this path, whatever characters it has."""
-    return re.sub(r"[*?[]", r"[\g<0>]", path)
+def _plain(folder: str) -> str:
+    """A folder, if Beam does not take its name for a pattern, which nothing can quote."""
+    if letters := set(folder) & set("*?["):
+        raise InputError(
+            f"{folder}: {min(letters)} in the name of a folder is a pattern to Beam; name another"
+        )
+    return folder
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,7 @@ pytest.importorskip("pyarrow")
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Seven files: in folders, with odd letters, grey, and one that is stored on its side."""
-    folder = tmp_path_factory.mktemp("my photos [1]")
+    folder = tmp_path_factory.mktemp("my photos")
     (folder / "more").mkdir()
     for i, name in enumerate(("a.jpg", "b c.jpg", "more/żółw.jpg", "more/d*.png", "e.png")):
         photograph(seed=i).save(folder / name)

@@ -5,6 +5,7 @@ that a process that dies in between leaves a shard that is not done, and nothing
 """
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
@@ -23,10 +24,13 @@ from keras_frcnn.bulk.detect import detect_shard, to_lines
 from keras_frcnn.bulk.models import Detect, Export, Run
 from keras_frcnn.bulk.plan import Shard
 from keras_frcnn.bulk.search import Failure, Searcher, search_shard
+from keras_frcnn.errors import InputError
 from keras_frcnn.proposals.parquet import to_parquet
 from keras_frcnn.shard_names import shard_name
 
 COUNTERS = "keras_frcnn"  # the name space of what a job counts: images, failed, shards
+
+_REFUSED = re.compile(r"^keras_frcnn\.errors\.InputError: (.*?)(?: \[while running .*\])?$", re.M)
 
 
 class SearchShard(beam.DoFn):
@@ -114,8 +118,9 @@ def options_of(arguments: Sequence[str]) -> PipelineOptions:
         # There are no triggers. With this option the DirectRunner is Python alone; without it
         # downloads a program, Prism, wherever it can, and passes over the options of its workers.
         options.view_as(TypeOptions).allow_unsafe_triggers = True
+        # What goes wrong is raised here as well.
         workers = options.view_as(WorkerOptions)
-        workers.default_sdk_harness_log_level = workers.default_sdk_harness_log_level or "ERROR"
+        workers.default_sdk_harness_log_level = workers.default_sdk_harness_log_level or "CRITICAL"
     return options
 
 
@@ -125,11 +130,23 @@ def is_direct(options: PipelineOptions) -> bool:
 
 
 def run(options: PipelineOptions, add: Callable[[beam.Pipeline], None]) -> dict[str, int]:
-    """Run what `add` puts into a pipeline to its end; what was counted, by name."""
+    """Run what `add` puts into a pipeline to its end.
+
+    Returns:
+        what was counted, by name.
+
+    Raises:
+        InputError: a worker has raised one that was not of an image.
+    """
     pipeline = beam.Pipeline(options=options)
     add(pipeline)
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except Exception as error:  # of each runner its own, with the worker's traceback as its text
+        if said := _REFUSED.findall(str(error)):
+            raise InputError(said[-1]) from error
+        raise
     counters = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
     return {counter.key.metric.name: counter.result for counter in counters}
 

@@ -27,7 +27,7 @@ def beam(args) -> int:
     """Do one of the works; 1 where images failed."""
     # Before Beam and gRPC are imported, which say what is not worth knowing.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger().setLevel(logging.CRITICAL)
     from keras_frcnn.extras import of_extra
 
     of_extra("apache_beam", "beam")

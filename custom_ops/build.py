@@ -33,12 +33,18 @@ X86 = ("x86_64", "AMD64")
 
 # The kernels are compiled for each instruction set and chosen at run time, so a library works on
 # every processor of its architecture.
+_AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 KERNEL_FLAGS = {
     "roi_pool_cpu_avx2.cc": ["-mavx2"],
-    "roi_pool_cpu_avx512.cc": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+    "roi_pool_cpu_avx512.cc": _AVX512,
+    "roi_align_cpu_avx2.cc": ["-mavx2"],
+    "roi_align_cpu_avx512.cc": _AVX512,
 }
 # The only files that include TensorFlow's headers, and those that are for GPUs.
-TENSORFLOW_SOURCES = ("roi_pool_ops.cc", "roi_pool_cpu_ops.cc", "roi_pool_gpu_ops.cc")
+TENSORFLOW_SOURCES = (
+    *("roi_pool_ops.cc", "roi_pool_cpu_ops.cc", "roi_pool_gpu_ops.cc"),
+    *("roi_align_ops.cc", "roi_align_cpu_ops.cc"),
+)
 GPU_SOURCES = ("roi_pool_cuda.cu", "roi_pool_gpu_ops.cc")
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
@@ -97,7 +103,7 @@ def build(again_without_cuda: bool = False) -> Path:
             return library
         if library.exists():
             warnings.warn(f"{seal.what_is_wrong(library)}; it is built anew", stacklevel=2)
-        print("compiling the RoI pooling op, once, in about a minute", file=sys.stderr)
+        print("compiling the ops for regions, once, in about a minute", file=sys.stderr)
         try:
             with private_folder(folder, ".build-") as work:
                 built = work / library.name

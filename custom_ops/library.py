@@ -39,6 +39,8 @@ def load_library():
     gradient = functools.partial(_gradient, library)
     tf.RegisterGradient("KerasFrcnn>RoiPool")(gradient)
     tf.RegisterGradient("KerasFrcnn>RoiPyramidPool")(gradient)
+    tf.RegisterGradient("KerasFrcnn>RoiAlign")(functools.partial(_align_gradient, library))
+    tf.RegisterGradient("KerasFrcnn>RoiAlignGrad")(functools.partial(_align_again, library))
     return library
 
 
@@ -67,3 +69,33 @@ def _gradient(library, op, grad_output, _):
         features_shape=tf.shape(features),
     )
     return grad_features, None
+
+
+_ALIGN = ("spatial_scales", "sampling_ratio", "aligned")
+
+
+def _align_gradient(library, op, grad_output):
+    *maps, rois, levels = op.inputs
+    grads = library.keras_frcnn_roi_align_grad(
+        grad_output=grad_output,
+        rois=rois,
+        levels=levels,
+        shapes=[tf.shape(values) for values in maps],
+        **{name: op.get_attr(name) for name in _ALIGN},
+    )
+    return *grads, None, None
+
+
+def _align_again(library, op, *grads):
+    """RoIAlign is linear: the gradient of its gradient is RoIAlign itself."""
+    grad_output, rois, levels, *shapes = op.inputs
+    height, width = grad_output.shape[1:3]
+    again = library.keras_frcnn_roi_align(
+        list(grads),
+        rois,
+        levels,
+        pooled_height=height,
+        pooled_width=width,
+        **{name: op.get_attr(name) for name in _ALIGN},
+    )
+    return again, None, None, *[None] * len(shapes)

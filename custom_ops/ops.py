@@ -19,7 +19,7 @@ _portable = contextvars.ContextVar("keras_frcnn_portable_ops", default=False)
 
 @contextlib.contextmanager
 def portable_ops() -> Iterator[None]:
-    """Inside this context RoI pooling, and every layer on it, uses built-in TensorFlow ops only.
+    """Inside this context RoI pooling and RoIAlign, and layers on them, use built-in ops only.
 
     A function traced in it can be saved and loaded without this package. The context belongs to
     the thread or asynchronous task that entered it.
@@ -29,6 +29,11 @@ def portable_ops() -> Iterator[None]:
         yield
     finally:
         _portable.reset(token)
+
+
+def is_portable() -> bool:
+    """Whether this is inside `portable_ops`."""
+    return _portable.get()
 
 
 def roi_pool(
@@ -62,7 +67,7 @@ def roi_pool(
         rois = tf.convert_to_tensor(rois, tf.float32)
     grid = pooled_height, pooled_width
     _check_arguments(features, rois, [grid], spatial_scale)
-    library = None if _portable.get() else load_library()
+    library = None if is_portable() else load_library()
     if library is None:
         flat = pool_grids(features, rois, [grid], spatial_scale)
         shape = tf.stack([tf.shape(rois)[0], *grid, tf.shape(features)[3]])
@@ -104,7 +109,7 @@ def roi_pyramid_pool(
         rois = tf.convert_to_tensor(rois, tf.float32)
     grids = [(level, level) for level in levels]
     _check_arguments(features, rois, grids, spatial_scale)
-    library = None if _portable.get() else load_library()
+    library = None if is_portable() else load_library()
     if library is None:
         return pool_grids(features, rois, grids, spatial_scale)
     return library.keras_frcnn_roi_pyramid_pool(

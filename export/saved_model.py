@@ -31,8 +31,9 @@ from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures
 from keras_frcnn.export.svd import compress
-from keras_frcnn.export.versions import check_version, publish, unpublished
+from keras_frcnn.export.versions import check_version, publish, remote_version, unpublished
 from keras_frcnn.files import write_json
+from keras_frcnn.remote import is_remote, sent
 
 OP_NAMESPACE = "KerasFrcnn"  # of the ops in custom_ops
 
@@ -52,12 +53,13 @@ def export_saved_model(
     max_pixels: int = MAX_PIXELS,
     max_proposals: int | None = None,
     settings: Mapping | None = None,
-) -> Path:
+) -> Path | str:
     """Write `to/<version>/`, whole or not at all.
 
     Args:
         detector: what is exported; it stays as it is.
-        to: the folder of the model's versions, made where it does not exist.
+        to: the folder of the model's versions, made where it does not exist, or its URL (`gs://`):
+            there the version appears file by file, `saved_model.pb` last (`remote.sent`).
         class_names: of classes 1..K; those the detector knows by default.
         version: a positive number; the next one that is free by default.
         overwrite: replace `version` if it exists (see `versions.publish`).
@@ -78,6 +80,22 @@ def export_saved_model(
         InputError: an argument is impossible, the version exists, `to` cannot be written, or the
             op cannot be built.
     """
+    if is_remote(to):
+        version = remote_version(os.fspath(to), version, overwrite)
+        with sent(os.fspath(to)) as folder:
+            export_saved_model(
+                detector,
+                folder,
+                class_names,
+                version,
+                ops=ops,
+                precision=precision,
+                svd=svd,
+                max_pixels=max_pixels,
+                max_proposals=max_proposals,
+                settings=settings,
+            )
+        return f"{to}/{version}"
     to = Path(to)
     class_names = detector.class_names if class_names is None else class_names
     _check(class_names, detector, version, overwrite, ops, precision, max_pixels, max_proposals)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, private_folder
+from keras_frcnn.remote import names_in
 
 # <linux/fs.h> and <fcntl.h>
 _RENAME_EXCHANGE = 2
@@ -22,7 +23,24 @@ _AT_FDCWD = -100
 
 def next_version(models: Path) -> int:
     """One more than the highest version in the folder `models`; 1 where there is none."""
-    names = [path.name for path in models.iterdir()] if models.is_dir() else []
+    return _next([path.name for path in models.iterdir()] if models.is_dir() else [])
+
+
+def remote_version(url: str, version: int | None, overwrite: bool) -> int:
+    """The version to write in the folder at a URL; the next one there by default.
+
+    Raises:
+        InputError: it is there already: files behind a URL cannot be exchanged in one step.
+    """
+    names = names_in(url)
+    if overwrite:
+        raise InputError(f"overwrite: not at a URL ({url}); export to a new version")
+    if version is not None and str(version) in names:
+        raise InputError(f"{url}/{version} exists: export to another version")
+    return _next(names) if version is None else version
+
+
+def _next(names: list[str]) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0) + 1
 
 

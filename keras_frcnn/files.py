@@ -33,10 +33,25 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; raises `InputError` where that is not possible."""
+    check_local(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {path}: {error}") from error
+
+
+def check_local(path: Path) -> None:
+    """Refuse what was a URL before it became a path, and would be a folder called `gs:`.
+
+    Raises:
+        InputError: it was.
+    """
+    if path.parts and re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]+:", path.parts[0]):
+        url = path.as_posix().replace(":/", "://", 1)
+        raise InputError(
+            f"{url}: must be in a local folder or one that is mounted; locks and renaming, which "
+            "this needs, are not to be had behind a URL"
+        )
 
 
 @contextmanager

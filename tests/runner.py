@@ -1,6 +1,11 @@
 """Training runs in processes of their own, which a test can watch and kill."""
 
+import contextlib
+import json
 import multiprocessing
+import os
+import socket
+import sys
 
 import pytest
 
@@ -19,14 +24,36 @@ def start(*args, cpus=1, four_steps=False, **kwargs):
     Returns:
         The process, and a connection that gives the steps done as each mini-batch begins.
     """
-    steps, child_end = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_train, args=(child_end, cpus, four_steps, args, kwargs))
-    process.start()
-    child_end.close()
-    return process, steps
+    return _start(cpus, None, _train, four_steps, args, kwargs)
 
 
-def finish(process, steps):
+def start_in_process(function, *args, cpus=1, tf_config=None):
+    """Start `function(*args)`, which trains, in a process with this `TF_CONFIG`; as `start`."""
+    return _start(cpus, tf_config, function, *args)
+
+
+def command(argv, output):
+    """`keras-frcnn` with these arguments; all that it says goes into the file `output`."""
+    from keras_frcnn.cli.__main__ import main
+
+    with open(output, "ab", buffering=0) as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.exit(main(argv))
+
+
+def tf_configs(count=2):
+    """The `TF_CONFIG` of each of so many workers on this machine, at ports that nobody uses."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        workers = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    return [
+        json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}})
+        for i in range(count)
+    ]
+
+
+def finish(process, steps, status=0):
     """Wait for the process; returns the steps at which mini-batches began."""
     seen = []
     try:
@@ -34,26 +61,45 @@ def finish(process, steps):
             seen.append(steps.recv())
     except EOFError:
         process.join()
-    assert process.exitcode == 0
+    assert process.exitcode == status
     return seen
 
 
-def _train(connection, cpus, four_steps, args, kwargs):
+def _start(cpus, tf_config, function, *args):
+    steps, child_end = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_run, args=(child_end, cpus, tf_config, function, args))
+    process.start()
+    child_end.close()
+    return process, steps
+
+
+def _run(connection, cpus, tf_config, function, args):
     import tensorflow as tf
 
     from keras_frcnn.training import fit as training
-    from keras_frcnn.training.alternating import train_alternating
     from tests.tiny import add_trunk
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * cpus)
+    if tf_config:
+        os.environ["TF_CONFIG"] = tf_config
+    if cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * cpus
+        tf.config.set_logical_device_configuration(cpu, parts)
     add_trunk(pytest.MonkeyPatch())
     training.LOG_EVERY = EPOCH
 
     class Telling(training.StepCallbacks):
         def on_train_batch_begin(self, batch, logs=None):
-            connection.send(int(self.model.optimizer.iterations.numpy()))
+            with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+                connection.send(int(self.model.optimizer.iterations.numpy()))
             super().on_train_batch_begin(batch, logs)
 
     training.StepCallbacks = Telling
-    (train_alternating if four_steps else training.train)(*args, **kwargs)
+    function(*args)
+
+
+def _train(four_steps, args, kwargs):
+    from keras_frcnn.training.alternating import train_alternating
+    from keras_frcnn.training.fit import train
+
+    (train_alternating if four_steps else train)(*args, **kwargs)

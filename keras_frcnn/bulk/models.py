@@ -19,6 +19,7 @@ from keras_frcnn.bulk.search import upright_size
 from keras_frcnn.data.images import TRAINING_FORMATS, open_image, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.remote import local
 
 # Detections in an image: its path, the bytes of its file, its proposals [P, 4] where some are
 # needed. Raises `InputError` where that is not possible.
@@ -48,7 +49,9 @@ class Export:
 
             load_library()
         try:
-            loaded = tf.saved_model.load(self.folder)
+            # TensorFlow reads gs:// by itself; what else is far away is copied here first.
+            near = self.folder.startswith("gs://")
+            loaded = tf.saved_model.load(self.folder if near else str(local(self.folder)))
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = str(error).split("\n")[0]
             raise InputError(f"{self.folder}: cannot be loaded ({reason})") from error

@@ -20,7 +20,7 @@ from keras_frcnn.runs.directory import CONFIG
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.alternating import check_steps, train_alternating
 from keras_frcnn.training.checks import check_run, completed
-from keras_frcnn.training.cluster import VARIABLE, cluster
+from keras_frcnn.training.cluster import VARIABLE, cluster, first_before_others
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.fit import train as fit
 
@@ -42,7 +42,8 @@ def train(args) -> None:
             f"alternating: the four steps run on one machine, but {VARIABLE} names "
             f"{workers.count} workers; train jointly (--alternating no) or unset it"
         )
-    distribution(args.devices, settings.images_per_batch)  # workers meet before anything is done
+    # Workers meet before anything is done.
+    strategy = distribution(args.devices, settings.images_per_batch)
     split = settings.split
     if not split and not args.resume and (split := training_split(settings.data, args.data_dir)):
         print(f"{settings.data}: training on its split {split}")
@@ -59,11 +60,14 @@ def train(args) -> None:
         (check_steps if settings.alternating else check_run)(run, settings, args.resume)
     if workers.is_first:
         print(resolved.report())
+    with first_before_others(workers, strategy):
+        images = image_set(dataset, settings, args)
+        validation = _validation(args, settings, recipe)
     (train_alternating if settings.alternating else fit)(
         run,
-        image_set(dataset, settings, args),
+        images,
         settings,
-        _validation(args, settings, recipe),
+        validation,
         resume=args.resume,
         changed_data=args.changed_data,
         checkpoint_every=args.checkpoint_every,

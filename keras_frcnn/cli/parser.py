@@ -231,7 +231,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_beam(sub)
 
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
-    benchmarks = "roi-pool train detect proposals faster-rcnn svd evaluate large-data bulk".split()
+    benchmarks = (
+        "roi-pool roi-align train detect proposals faster-rcnn svd evaluate large-data bulk".split()
+    )
     sub.add_argument("name", choices=benchmarks, help="what to measure")
     sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
     return parser

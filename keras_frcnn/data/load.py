@@ -16,6 +16,7 @@ from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.data.voc_files import is_folder
 from keras_frcnn.errors import InputError, shown
 from keras_frcnn.file_names import printable
+from keras_frcnn.remote import fetched, is_remote
 
 SHAPES = "shapes"
 TFDS_NAMES = ("voc/2007", "voc/2012")
@@ -45,7 +46,7 @@ def load(
             one of the forms of `keras_frcnn.data.forms`, or a file of annotations (.json, .yaml,
             .csv). Parts are joined by `+` and name their split behind a colon:
             `voc/2007:trainval+voc/2012:trainval`. A folder whose name is taken is reached as
-            `./voc/2007`.
+            `./voc/2007`. A folder at a URL (`gs://`, `s3://`) is copied first (`remote.fetched`).
         split: the split of those parts that name none: `trainval`, `train+val`, also sliced as
             in `trainval[:100]` or `train[10%:20%]`. None takes all images.
         class_names: names of the labels 1..K. By default those found in all annotations of the
@@ -154,6 +155,8 @@ def open_source(
         from keras_frcnn.data.tfds_voc import unpack
 
         return recognise(unpack(source, data_dir))
+    if is_remote(source):
+        return open_source(str(fetched(source)), data_dir, fractions)
     if source == SHAPES:
         from keras_frcnn.data.shapes import generate
 
@@ -163,7 +166,7 @@ def open_source(
         return found if found.splits else HashSplits(found, fractions)
     raise InputError(
         f"{shown(source)} is no data set; give {', '.join(TFDS_NAMES)} (TensorFlow Datasets), "
-        f"{SHAPES} (generated), or an existing folder or file of annotations"
+        f"{SHAPES} (generated), or an existing folder, a folder's URL or file of annotations"
     )
 
 

@@ -11,6 +11,7 @@ from keras_frcnn.models.caffe_weights import caffe_weights
 from keras_frcnn.models.hdf5 import read_hdf5
 from keras_frcnn.models.heads import part_of
 from keras_frcnn.models.trunks import Trunk
+from keras_frcnn.remote import local
 
 CAFFE_SUFFIX = ".caffemodel"
 
@@ -21,7 +22,7 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
     Args:
         model: as `FastRCNN` or a builder of `faster_rcnn` makes it.
         trunk: the trunk it was built with.
-        weights: "imagenet" (downloaded by Keras) or the path of a weight file, HDF5 or Caffe's
+        weights: "imagenet" (downloaded by Keras) or path or URL of a weight file, HDF5 or Caffe's
             (.caffemodel), with or without the layers after the trunk.
 
     Returns:
@@ -55,8 +56,8 @@ def load_pretrained(model: keras.Model, trunk: Trunk, weights: str) -> list[str]
 def _arrays(model: keras.Model, trunk: Trunk, weights: str) -> dict[str, list[np.ndarray]]:
     """Layer of `model` -> the weights there are for it."""
     if Path(weights).suffix.lower() == CAFFE_SUFFIX:
-        return caffe_weights(Path(weights), model, trunk)
-    arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(Path(weights))
+        return caffe_weights(local(weights), model, trunk)
+    arrays = _imagenet(trunk) if weights == "imagenet" else read_hdf5(local(weights))
     names = {layer.name: trunk.renamed.get(layer.name, layer.name) for layer in model.layers}
     return {
         ours: arrays[theirs]

@@ -32,7 +32,7 @@ def default_cache_path(dataset: Dataset) -> Path:
 
     Images are told apart by content, so two data sets that happen to share a file do no harm.
     """
-    source = re.split("[:+]", dataset.name)[0]
+    source = re.split(r":(?!//)|\+", dataset.name)[0]
     if Path(source).is_dir():
         source = Path(source).resolve().name
     name = re.sub(r"[^\w.-]+", "-", source).strip("-.")

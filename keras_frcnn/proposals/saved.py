@@ -17,6 +17,7 @@ from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.mat import read_mat
 from keras_frcnn.proposals.packed import digest_of, kept, packed
 from keras_frcnn.proposals.parquet import read_shards
+from keras_frcnn.remote import local
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
 # as inclusive. More means boxes of another image, scale or order of coordinates.
@@ -50,7 +51,7 @@ def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
         InputError: the file cannot be read, an image is not in it, or a box is not finite,
             empty or outside its image; the image and the row are named.
     """
-    path = Path(path)
+    path = local(path)
     if path.suffix not in (".npz", ".mat") and not path.is_dir():
         raise InputError(
             f"{path}: proposals are read from .npz and .mat files and from folders of shards"

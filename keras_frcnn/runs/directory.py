@@ -24,7 +24,7 @@ from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.proposing import ProposingDetector
 from keras_frcnn.detection.test_time import TestOptions, TestTimeDetector, with_options
 from keras_frcnn.errors import InputError
-from keras_frcnn.files import write_json
+from keras_frcnn.files import check_local, write_json
 from keras_frcnn.models.building import model_name
 from keras_frcnn.models.rpn import ProposalOptions
 from keras_frcnn.models.trunks import TRUNKS
@@ -46,6 +46,7 @@ def load_settings(run: Path) -> Settings:
     Raises:
         InputError: `run` is no run directory, or its settings are not of this version.
     """
+    check_local(run)
     path = run / CONFIG
     if not path.is_file():
         raise InputError(f"{run}: not a run directory (it has no config.json)")

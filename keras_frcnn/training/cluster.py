@@ -149,9 +149,30 @@ def check_same(
 
 
 def barrier(workers: Cluster, strategy: tf.distribute.Strategy) -> None:
-    """Return when all workers have come so far; whoever ended earlier would be taken for lost."""
+    """Return when all workers have come so far; whoever ended earlier would be taken for lost.
+
+    Raises:
+        WorkersLost: one is gone.
+    """
     if workers.count > 1:
-        sum_over(workers, strategy, tf.zeros([]))
+        with losses_named(workers):
+            sum_over(workers, strategy, tf.zeros([]))
+
+
+@contextmanager
+def first_before_others(workers: Cluster, strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """The first worker is done with the block before the others begin it.
+
+    So they find in the cache, where they share it, what the first one has searched for.
+
+    Raises:
+        WorkersLost: the first one has failed.
+    """
+    if not workers.is_first:
+        barrier(workers, strategy)
+    yield
+    if workers.is_first:
+        barrier(workers, strategy)
 
 
 def sum_over(workers: Cluster, strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:

@@ -71,5 +71,5 @@ class _TrainFunction:
 
     def __call__(self, iterator) -> dict[str, float]:
         *means, stopping = self._step(next(iterator), float(self._is_stopping())).numpy()
-        self.is_stopped = stopping > 0
+        self.is_stopped = bool(stopping > 0)
         return dict(zip(self._names, map(float, means), strict=True))

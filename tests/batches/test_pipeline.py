@@ -1,15 +1,20 @@
+import functools
 import itertools
+import os
 
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_frcnn.batches.examples import batch_records
+from keras_frcnn.batches.anchor_pipeline import anchor_dataset
+from keras_frcnn.batches.examples import Share, batch_records
 from keras_frcnn.batches.pipeline import training_dataset
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale, scale_image, scaled_size
 from keras_frcnn.errors import InputError
 from keras_frcnn.proposals import packed
+from keras_frcnn.runs.directory import options_of
 from keras_frcnn.settings import Settings
 from tests.images import OBJECT, colored_rectangles, random_proposals
 
@@ -217,3 +222,53 @@ def test_proposals_in_a_file_give_the_same_bits(rectangles, monkeypatch, tmp_pat
     for (x, y), (x2, y2) in zip(made(proposals), made(lying), strict=True):
         for a, b in ((x, x2), (y, y2)):
             assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+SHARED = {"images_per_batch": 4, "min_side": (100, 120), "group_by_aspect": True}
+
+
+def shares(pipeline, count, batches=6, start=2):
+    """The mini-batches of each of `count` workers."""
+    return [
+        list(pipeline(start=start, share=Share(i, count)).take(batches).as_numpy_iterator())
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("detector", ["fast_rcnn", "faster_rcnn"])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_shares_of_workers_are_the_whole_mini_batch(rectangles, detector, count):
+    settings = settings_of(**SHARED, detector=detector, anchor_scales=(2, 4))
+    if detector == "fast_rcnn":
+        images = ImageSet(rectangles, random_proposals(rectangles))
+        pipeline = functools.partial(training_dataset, images, MEANS, settings)
+    else:
+        options = options_of(settings)
+        pipeline = functools.partial(anchor_dataset, rectangles, MEANS, options, settings)
+    whole = list(pipeline(start=2).take(6).as_numpy_iterator())
+    for n, parts in enumerate(zip(*shares(pipeline, count), strict=True)):
+        for side in (0, 1):
+            for name, expected in whole[n][side].items():
+                arrays = [part[side][name] for part in parts]
+                if name.startswith("gt_"):  # as many as the share's images have, then zeros
+                    missing = [expected.shape[1] - a.shape[1] for a in arrays]
+                    rest = [(0, 0)] * (expected.ndim - 2)
+                    arrays = [
+                        np.pad(a, [(0, 0), (0, m), *rest])
+                        for a, m in zip(arrays, missing, strict=True)
+                    ]
+                np.testing.assert_array_equal(np.concatenate(arrays), expected, name)
+
+
+def test_a_worker_reads_the_images_of_its_share_alone(rectangles):
+    settings = settings_of(**SHARED)
+    records = batch_records(rectangles, 0, settings)
+    own, others = ({r.path for r in part} for part in (records[2:], records[:2]))
+    assert others - own
+    for path in others - own:
+        os.unlink(path)
+    images = ImageSet(rectangles, random_proposals(rectangles))
+    batches = training_dataset(images, MEANS, settings, share=Share(1, 2))
+    assert next(iter(batches))[0]["images"].shape[0] == 2
+    with pytest.raises(tf.errors.NotFoundError):
+        next(iter(training_dataset(images, MEANS, settings, share=Share(0, 2))))

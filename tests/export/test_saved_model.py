@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 
+import fsspec
 import keras
 import numpy as np
 import pytest
@@ -271,3 +272,22 @@ def test_class_names_come_with_the_model(tmp_path):
     content = json.loads((folder / "assets.extra" / "model.json").read_text())
     assert content["class_names"] == ["cat", "dog"]
     assert content["detector"]["min_side"] == 96
+
+
+def test_a_version_at_a_url(tmp_path):
+    files, url = fsspec.filesystem("memory"), f"memory://{tmp_path.name}/models"
+    detector = Detector(small_model(), MEANS, min_side=64, max_side=100, class_names=CLASSES)
+    try:
+        for version in (1, 2):
+            written = export_saved_model(detector, url)
+            assert written == f"{url}/{version}"
+        files.get(f"/{tmp_path.name}/models/2", str(tmp_path / "got"), recursive=True)
+        image, boxes = photograph(50, 60), proposals_in(50, 60, 30)
+        served = tf.saved_model.load(str(tmp_path / "got")).signatures["detect_pixels"]
+        out = served(images=tf.constant(image[None]), proposals=tf.constant(boxes[None]))
+        assert_detections(out, 0, detector.detect(image, boxes), 50, 60)
+        for options, message in (({"version": 2}, "2 exists"), ({"overwrite": True}, "overwrite")):
+            with pytest.raises(InputError, match=message):
+                export_saved_model(detector, url, **options)
+    finally:
+        files.store.clear()

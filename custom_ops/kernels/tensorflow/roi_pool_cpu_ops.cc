@@ -1,18 +1,14 @@
 // The CPU kernels of the ops, on TensorFlow's tensors and threads.
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <vector>
 
+#include "cpu_op.h"
 #include "roi_pool.h"
 #include "roi_pool_op_inputs.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/lib/core/threadpool.h"
 
 namespace keras_frcnn {
 namespace {
@@ -23,24 +19,6 @@ using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
-
-// Runs `work(begin, end)` over [0, total) on TensorFlow's threads. `cost` is in nanoseconds or so.
-template <typename Work>
-void Parallel(OpKernelContext* context, int64_t total, int64_t cost, const Work& work) {
-  context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(total, cost, work);
-}
-
-// An output is fresh memory, and at 2000 RoIs the kernel spends most of its time on the page
-// faults of writing it the first time: asks the system to make them large.
-void AdviseHugePages(const Tensor& tensor) {
-#if defined(MADV_HUGEPAGE)
-  constexpr uintptr_t kHugePage = 2 << 20;
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.data());
-  const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t last = (begin + tensor.TotalBytes()) / kHugePage * kHugePage;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-#endif
-}
 
 // RoiPool and RoiPyramidPool: the map is encoded once, and all grids of a RoI are pooled while its
 // cells are in the processor's cache.

@@ -1,0 +1,3 @@
+// RoIAlign's CPU kernels for one instruction set; build.py gives this file its compiler flags.
+#define KERAS_FRCNN_ISA baseline
+#include "roi_align_cpu_kernels.h"

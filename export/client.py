@@ -110,14 +110,19 @@ class Client:
             outputs = with_retries(
                 lambda: self._transport.predict(SIGNATURE, inputs), self._retries
             )
-            return _detections(outputs, height, width, self.url)
+            return detections_of(outputs, height, width, self.url)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
 
 def request_inputs(path: str | os.PathLike, proposals: np.ndarray | None = None) -> dict:
     """The inputs of `serving_default` for an image file and its proposals [R, 4], if any."""
-    inputs = {IMAGE: [Path(path).read_bytes()]}
+    return inputs_of(Path(path).read_bytes(), proposals)
+
+
+def inputs_of(content: bytes, proposals: np.ndarray | None = None) -> dict:
+    """The inputs of `serving_default` for the bytes of an image file; see `request_inputs`."""
+    inputs = {IMAGE: [content]}
     if proposals is not None:
         proposals = np.asarray(proposals, np.float32).reshape(1, -1, 4)
         if not proposals.size:
@@ -170,8 +175,17 @@ def _described(path: str) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _detections(outputs: Mapping, height: int, width: int, url: str) -> Detections:
-    """The first row of a server's answer in pixels; its boxes are fractions (ymin, xmin, ...)."""
+def detections_of(outputs: Mapping, height: int, width: int, url: str) -> Detections:
+    """The first row of an answer in pixels; its boxes are fractions (ymin, xmin, ymax, xmax).
+
+    Args:
+        outputs: of `serving_default`, by name.
+        height, width: of the upright image.
+        url: what messages call the server, or the model.
+
+    Raises:
+        InputError: the outputs are not those of an exported detector.
+    """
     complaint = f"{url} answers, but not as an exported detector"
     try:
         boxes, scores, classes, count = (np.asarray(outputs[n], np.float32) for n in OUTPUTS)

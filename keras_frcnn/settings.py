@@ -166,7 +166,9 @@ class Settings:
         False, "whether steps give the same bits each time; slower on a GPU"
     )
     proposals: str | None = setting(
-        None, "a .npz or .mat file to take proposals from", shown="none: selective search"
+        None,
+        "a .npz or .mat file, or a folder of `beam proposals`, to take proposals from",
+        shown="none: selective search",
     )
     search: str = setting("fast", "mode of selective search: fast or quality", SEARCHES)
     search_side: int = setting(

@@ -14,6 +14,7 @@ MAX_MESSAGE = 2000  # characters
 MODULES = {
     "recipes": "recipe_listing",
     "proposals": "proposal_command",
+    "beam": "beam_command",
     "recall": "recall_command",
     "anchors": "anchor_command",
     "check": "check_command",

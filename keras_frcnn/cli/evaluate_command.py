@@ -1,8 +1,11 @@
 """`keras-frcnn evaluate`: average precision of a run on a split, or of detections from a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_frcnn.cli.tested import tested
+from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
 from keras_frcnn.evaluation.coco import evaluate_coco, format_coco
 from keras_frcnn.evaluation.coco_results import write_coco_results
@@ -26,14 +29,8 @@ def evaluate(args) -> None:
         raise InputError("--out: belongs to --detections; the results of a run go into it")
     found = tested(args)
     detections, dataset = found.detections, found.images.dataset
-    result = evaluate_voc(detections, dataset, found.metric)
-    coco = evaluate_coco(detections, dataset)
     folder = Path(args.out) if args.out else found.run
-    if folder:
-        make_folder(folder)
-        with replacing(folder / "precision_recall.png") as partial:
-            draw_precision_recall(result).save(partial)
-        save_metrics(folder, dataset, result, coco)
+    tables = judge(detections, dataset, found.metric, folder)
     if found.run:
         write_detections(found.run / DETECTIONS, detections, dataset)
     if args.voc_results:
@@ -41,5 +38,18 @@ def evaluate(args) -> None:
     if args.coco_results:
         write_coco_results(args.coco_results, detections, dataset)
     # After the files: what cannot be printed must not cost them.
-    print(format_table(result))
-    print(format_coco(coco))
+    print(tables)
+
+
+def judge(
+    detections: Sequence[Detections], dataset: Dataset, metric: str, folder: Path | None
+) -> str:
+    """The tables of VOC and COCO; metrics and curves are written into the folder, if any."""
+    result = evaluate_voc(detections, dataset, metric)
+    coco = evaluate_coco(detections, dataset)
+    if folder:
+        make_folder(folder)
+        with replacing(folder / "precision_recall.png") as partial:
+            draw_precision_recall(result).save(partial)
+        save_metrics(folder, dataset, result, coco)
+    return f"{format_table(result)}\n{format_coco(coco)}"

@@ -7,12 +7,14 @@ in modules of their own, the others in `commands`.
 import argparse
 
 from keras_frcnn import __version__
+from keras_frcnn.cli.beam_command import add_beam
 from keras_frcnn.cli.check_command import add_check
 from keras_frcnn.cli.convert_command import add_convert
 from keras_frcnn.cli.proposal_options import add_proposals, add_recall
 from keras_frcnn.cli.serving_options import (
     IMAGES_HELP,
     add_client,
+    add_export,
     add_max_pixels,
     add_min_score,
     add_serving,
@@ -198,7 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
         "keras-frcnn export runs/photos --to models/photos",
     )
     _add_run(sub)
-    _add_export(sub)
+    add_export(sub)
 
     sub = command(
         "serving",
@@ -221,9 +223,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_ablation(sub)
 
+    sub = command(
+        "beam",
+        "proposals, detections and AP of any number of images on Apache Beam (docs/bulk.md)",
+        "keras-frcnn beam proposals --input 'gs://bucket/*.jpg' --output gs://bucket/proposals",
+    )
+    add_beam(sub)
+
     sub = command("bench", "measure the speed of a part", "keras-frcnn bench roi-pool")
     benchmarks = (
-        "roi-pool roi-align train detect proposals faster-rcnn svd evaluate large-data".split()
+        "roi-pool roi-align train detect proposals faster-rcnn svd evaluate large-data bulk".split()
     )
     sub.add_argument("name", choices=benchmarks, help="what to measure")
     sub.add_argument("args", nargs=argparse.REMAINDER, help="arguments of the benchmark")
@@ -280,43 +289,6 @@ def _add_run(sub, nargs=None) -> None:
         "--best",
         action="store_true",
         help="take the model with the highest mAP in validation rather than the newest",
-    )
-
-
-def _add_export(sub) -> None:
-    sub.add_argument("--to", required=True, metavar="DIR", help="the model goes to DIR/VERSION")
-    sub.add_argument(
-        "--version", type=int, metavar="N", help="its version (default: the next that is free)"
-    )
-    sub.add_argument("--overwrite", action="store_true", help="replace --version if it exists")
-    sub.add_argument(
-        "--ops",
-        choices=("portable", "custom"),
-        default="portable",
-        help="RoI pooling by TensorFlow's built-in ops or by the compiled one, which the server "
-        "must have loaded (%(default)s)",
-    )
-    sub.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="bfloat16 is for processors that multiply it (%(default)s)",
-    )
-    sub.add_argument(
-        "--svd",
-        metavar="SPEC",
-        help="compress Dense layers by truncated SVD: fc6=1024,fc7=256 (ranks), energy=0.9 (share "
-        "to keep) or latency=0.5 (share of multiply-adds)",
-    )
-    sub.add_argument(
-        "--max-pixels", type=int, metavar="N", help="largest image file to accept (50 million)"
-    )
-    sub.add_argument(
-        "--max-proposals",
-        type=int,
-        metavar="N",
-        help="most proposals to accept at once, memory grows with them (20000); not for detectors "
-        "that make their own",
     )
 
 

@@ -1,4 +1,4 @@
-"""The options of `keras-frcnn client` and `serving`."""
+"""The options of `keras-frcnn export`, `client` and `serving`."""
 
 import argparse
 import math
@@ -7,6 +7,44 @@ from keras_frcnn.cli.training_options import add_settings
 from keras_frcnn.errors import shown
 
 IMAGES_HELP = "JPEG or PNG files, folders of them, or patterns such as 'photos/**/*.jpg'"
+
+
+def add_export(sub: argparse.ArgumentParser) -> None:
+    """Add the options of an export: where it goes and in which form."""
+    sub.add_argument("--to", required=True, metavar="DIR", help="the model goes to DIR/VERSION")
+    sub.add_argument(
+        "--version", type=int, metavar="N", help="its version (default: the next that is free)"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace --version if it exists")
+    sub.add_argument(
+        "--ops",
+        choices=("portable", "custom"),
+        default="portable",
+        help="RoI pooling by TensorFlow's built-in ops or by the compiled one, which the server "
+        "must have loaded (%(default)s)",
+    )
+    sub.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16 is for processors that multiply it (%(default)s)",
+    )
+    sub.add_argument(
+        "--svd",
+        metavar="SPEC",
+        help="compress Dense layers by truncated SVD: fc6=1024,fc7=256 (ranks), energy=0.9 (share "
+        "to keep) or latency=0.5 (share of multiply-adds)",
+    )
+    sub.add_argument(
+        "--max-pixels", type=int, metavar="N", help="largest image file to accept (50 million)"
+    )
+    sub.add_argument(
+        "--max-proposals",
+        type=int,
+        metavar="N",
+        help="most proposals to accept at once, memory grows with them (20000); not for detectors "
+        "that make their own",
+    )
 
 
 def add_client(sub: argparse.ArgumentParser) -> None:

@@ -43,33 +43,43 @@ class ImageHeader(NamedTuple):
     orientation: int  # EXIF orientation, 1 to 8
 
 
-def read_header(path: str | os.PathLike) -> ImageHeader:
+def read_header(path: str | os.PathLike, content: bytes | None = None) -> ImageHeader:
     """Size and EXIF orientation of an image file, without decoding its pixels.
+
+    Args:
+        path: of the file; only its name in messages where `content` is given.
+        content: of the file, where somebody else has read it.
 
     Raises:
         InputError: the file is missing or no image.
     """
-    with _open(path) as image:
+    with _open(path, content) as image:
         return ImageHeader(image.format, image.height, image.width, _orientation(image))
 
 
-def read_image(path: str | os.PathLike, orientation: int = 1) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike, orientation: int = 1, content: bytes | None = None
+) -> np.ndarray:
     """Reads an image file as uint8 RGB [H, W, 3], turned as the EXIF `orientation` (1..8) says.
+
+    `path` and `content` are as in `read_header`.
 
     Raises:
         InputError: the file is missing, truncated or no image.
     """
-    with _open(path) as image:
+    with _open(path, content) as image:
         return orient(_rgb(image, path), orientation)
 
 
-def open_image(path: str | os.PathLike) -> np.ndarray:
+def open_image(path: str | os.PathLike, content: bytes | None = None) -> np.ndarray:
     """Reads an image file as uint8 RGB [H, W, 3], upright by the file's own EXIF orientation.
+
+    `path` and `content` are as in `read_header`.
 
     Raises:
         InputError: the file is missing, truncated or no image.
     """
-    with _open(path) as image:
+    with _open(path, content) as image:
         orientation = _orientation(image)
         return orient(_rgb(image, path), orientation)
 
@@ -124,13 +134,13 @@ def turn(image: "tf.Tensor", orientation: "tf.Tensor | int") -> "tf.Tensor":
 
 
 @contextmanager
-def _open(path):
+def _open(path, content):
     """`PIL.Image.open` whose errors, also those inside the `with` block, name the file.
 
     Of a PNG file it opens what TensorFlow would decode of it.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if content is None else io.BytesIO(content) as file:
             start = file.read(len(png.SIGNATURE))
             file.seek(0)
             is_png = start == png.SIGNATURE

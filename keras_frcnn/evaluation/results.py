@@ -44,11 +44,22 @@ def read_detections(path: str | Path, dataset: Dataset) -> list[Detections]:
         return _from_rows(path, _table(path), dataset)
     content = load_json(path)
     if isinstance(content, dict):
-        return _from_rows(path, _entries(path, content), dataset)
+        return from_images(path, content, dataset)
     return from_entries(path, content, dataset)
 
 
-def _entries(path: Path, content: dict[str, Any]):
+def from_images(path: str | Path, content: dict[str, Any], dataset: Dataset) -> list[Detections]:
+    """As `read_detections`, from what a detections.json holds.
+
+    Args:
+        path: what messages call the file or folder.
+        content: for each image, by filename or path, a list in the form of `Detections.to_json`.
+        dataset: its images and classes.
+    """
+    return _from_rows(path, _entries(path, content), dataset)
+
+
+def _entries(path: str | Path, content: dict[str, Any]):
     """Where, file, class and numbers of each detection in a detections.json."""
     for file, entries in content.items():
         if not isinstance(entries, list):
@@ -84,7 +95,7 @@ def _table(path: Path):
             raise InputError(f"{where}: score and box must be numbers") from None
 
 
-def _from_rows(path: Path, found, dataset: Dataset) -> list[Detections]:
+def _from_rows(path: str | Path, found, dataset: Dataset) -> list[Detections]:
     """Collect what `_entries` and `_table` give; a row without a class is that of an image."""
     places = _Places(dataset)
     labels = {name: k for k, name in enumerate(dataset.class_names, start=1)}

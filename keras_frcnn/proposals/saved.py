@@ -1,4 +1,4 @@
-"""Proposals from a file instead of a search: `.npz`, and the `.mat` files of Fast R-CNN."""
+"""Proposals from files instead of a search: `.npz`, the `.mat` of Fast R-CNN, shards of Parquet."""
 
 import math
 import os
@@ -16,6 +16,7 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.files import make_folder, replacing
 from keras_frcnn.proposals.mat import read_mat
 from keras_frcnn.proposals.packed import digest_of, kept, packed
+from keras_frcnn.proposals.parquet import read_shards
 from keras_frcnn.remote import local
 
 # How far a box may reach over the border of the image: rounding, and the last pixel counted
@@ -34,13 +35,14 @@ _DAMAGE = (
 def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
     """The proposals of every image of a data set, float32 [P, 4] each, in its order.
 
-    Two kinds of file are read:
+    Two kinds of file are read, and folders:
 
     * `.npz`: one array [P, 4] an image under its filename, with or without extension; boxes
       (x1, y1, x2, y2) in continuous pixels, as `save_proposals` writes them.
     * `.mat`: the selective-search files that the Fast R-CNN code downloads, such as
       `voc_2007_trainval.mat`: the cells `images` (names without extension) and `boxes` ([P, 4],
       rows (y1, x1, y2, x2), pixels counted from 1, both ends inside the box).
+    * a folder of the shards that `keras-frcnn beam proposals` writes (`proposals.parquet`).
 
     The file may hold more images than the data set. Boxes are clipped to the image; an image has at
     most `MAX_BOXES`.
@@ -50,8 +52,10 @@ def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
             empty or outside its image; the image and the row are named.
     """
     path = local(path)
-    if path.suffix not in (".npz", ".mat"):
-        raise InputError(f"{path}: proposals are read from .npz and .mat files")
+    if path.suffix not in (".npz", ".mat") and not path.is_dir():
+        raise InputError(
+            f"{path}: proposals are read from .npz and .mat files and from folders of shards"
+        )
     wanted = {name for record in dataset.images for name in _names(record)}
     digest = _digest(path, dataset)
     count = len(dataset.images)
@@ -112,6 +116,9 @@ def _write_npz(file, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
 @contextmanager
 def _opened(path: Path, wanted: set[str]) -> Iterator[Mapping[str, np.ndarray]]:
     """What a file has stored, as far as it is wanted."""
+    if path.is_dir():
+        yield read_shards(path, wanted)
+        return
     if path.suffix == ".mat":
         yield _read_mat(path)
         return

@@ -42,12 +42,24 @@ class Worker:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can search: a search that has killed the child was its last."""
+        return self._process.poll() is None
+
     def search(
-        self, method: Callable[[np.ndarray], np.ndarray], path: str, orientation: int
+        self,
+        method: Callable[[np.ndarray], np.ndarray],
+        path: str,
+        orientation: int,
+        content: bytes | None = None,
     ) -> np.ndarray:
-        """What `method` gives for an image file; raises `InputError` if that is not possible."""
+        """What `method` gives for an image file; raises `InputError` if that is not possible.
+
+        `path` and `content` are as in `images.read_header`.
+        """
         try:
-            pickle.dump((method, path, orientation), self._process.stdin)
+            pickle.dump((method, path, orientation, content), self._process.stdin)
             self._process.stdin.flush()
             result = pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError) as error:
@@ -78,9 +90,9 @@ def serve() -> None:
     os.dup2(2, 1)
     try:
         while True:
-            method, path, orientation = pickle.load(requests)
+            method, path, orientation, content = pickle.load(requests)
             try:
-                result = method(read_image(path, orientation))
+                result = method(read_image(path, orientation, content))
             except InputError as error:
                 result = error
             pickle.dump(result, answers)

@@ -56,7 +56,6 @@ def load_proposals(path: str | Path, dataset: Dataset) -> Sequence[np.ndarray]:
         raise InputError(
             f"{path}: proposals are read from .npz and .mat files and from folders of shards"
         )
-    wanted = {name for record in dataset.images for name in _names(record)}
     digest = _digest(path, dataset)
     count = len(dataset.images)
     if (found := packed(digest, count)) is not None:
@@ -204,14 +203,17 @@ def _key(record: ImageRecord, stored: Mapping[str, np.ndarray]) -> str | None:
 
 
 def _digest(path: Path, dataset: Dataset) -> str:
-    """Of the file as it lies there, and of the images by what its boxes are looked up and cut."""
+    """Of the files as they lie there, and of the images by what boxes are looked up and cut."""
+    stamps = []
     try:
-        status = path.stat()
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            status = file.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            stamps.append(f"{os.path.abspath(file)} {stamp}")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    stamp = (os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     images = (f"{r.filename} {r.width} {r.height}" for r in dataset.images)
-    return digest_of([*map(str, stamp), *images])
+    return digest_of([*stamps, *images])
 
 
 def _names(record: ImageRecord) -> tuple[str, str]:

@@ -78,9 +78,7 @@ def test_folders_that_are_not_complete_are_refused(tmp_path):
         load_proposals(tmp_path, dataset("a.jpg"))
     shards(tmp_path, [row("a.jpg")], [], [])
     (tmp_path / "proposals-00001-of-00003.parquet").unlink()
-    with pytest.raises(
-        InputError, match="1 of 3 shards of proposals are missing, the first"
-    ):
+    with pytest.raises(InputError, match="1 of 3 shards of proposals are missing, the first"):
         load_proposals(tmp_path, dataset("a.jpg"))
     shards(tmp_path, [row("a.jpg")])
     with pytest.raises(InputError, match="of different works, of 1 and of 3 shards"):

@@ -181,7 +181,8 @@ def test_a_signal_to_one_stops_all_after_the_same_step(whole, photos, tmp_path, 
     pair = Pair([*arguments(photos, run), "--resume"], tmp_path)
     assert pair.finish(0, 0) == [list(range(step, STEPS))] * 2
     assert_same_bits(state(run, STEPS), state(whole, STEPS))
-    assert (run / "log.csv").read_text() == (whole / "log.csv").read_text()
+    # Sums of metrics are shared out among the workers anew, which may round.
+    np.testing.assert_allclose(rows(run), rows(whole), rtol=1e-6)
 
 
 @pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.slow)])

@@ -6,6 +6,8 @@ that a process that dies in between leaves a shard that is not done, and nothing
 
 import argparse
 import re
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
@@ -13,6 +15,7 @@ import numpy as np
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     PipelineOptions,
     StandardOptions,
     TypeOptions,
@@ -112,9 +115,21 @@ def options_parser() -> argparse.ArgumentParser:
 
 
 def options_of(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options, made fit for the DirectRunner where it is the runner."""
+    """Beam's options, made fit for the DirectRunner where it is the runner.
+
+    Raises:
+        InputError: its processes could not be started here.
+    """
     options = PipelineOptions(list(arguments))
     if is_direct(options):
+        mode = options.view_as(DirectOptions).direct_running_mode
+        # Beam gives the path to a shell as it is, and waits for the process without an end.
+        if mode == "multi_processing" and shlex.quote(sys.executable) != sys.executable:
+            raise InputError(
+                f"--direct_running_mode: Beam cannot start processes by {sys.executable}, whose "
+                "path a shell takes for something else; use multi_threading, or a virtual "
+                "environment in a folder without spaces"
+            )
         # There are no triggers. With this option the DirectRunner is Python alone; without it
         # downloads a program, Prism, wherever it can, and passes over the options of its workers.
         options.view_as(TypeOptions).allow_unsafe_triggers = True

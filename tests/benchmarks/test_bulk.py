@@ -6,11 +6,12 @@ import pytest
 
 from keras_frcnn.benchmarks.bulk import measure
 from keras_frcnn.errors import InputError
+from tests.bulk.conftest import needs_processes
 from tests.data.voc_files import photograph
 
-pytest.importorskip("apache_beam")
 
-
+@pytest.mark.slow
+@needs_processes
 def test_all_programs_are_measured(tmp_path):
     photographs, folder = tmp_path / "photographs", tmp_path / "work"
     photographs.mkdir()

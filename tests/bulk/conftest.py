@@ -1,6 +1,8 @@
 """Small photographs, and files that are none."""
 
+import shlex
 import struct
+import sys
 import zlib
 
 import pytest
@@ -10,6 +12,10 @@ from tests.data.voc_files import photograph
 
 pytest.importorskip("apache_beam")
 pytest.importorskip("pyarrow")
+
+needs_processes = pytest.mark.skipif(
+    shlex.quote(sys.executable) != sys.executable, reason="Beam cannot start this Python's path"
+)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from keras_frcnn.proposals.parquet import from_parquet, unpacked_boxes
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 from keras_frcnn.runs.checkpoints import checkpoint_path
 from keras_frcnn.runs.directory import load_detector, save_settings
-from tests.bulk.conftest import FAILED
+from tests.bulk.conftest import FAILED, needs_processes
 from tests.export.conftest import MEANS, small_faster, small_model
 from tests.tiny import tiny_settings, tiny_trunk
 
@@ -115,12 +115,17 @@ def test_a_run_detects_as_detect_does_to_the_bit(kind, models, listed, proposals
         assert {Path(f["path"]).name for f in result.failures} == set(FAILED)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [THREADS, pytest.param(PROCESSES, marks=[pytest.mark.slow, needs_processes])],
+    ids=["threads", "processes"],
+)
 @pytest.mark.parametrize("kind", ["fast", "faster"])
 def test_an_export_answers_as_it_does_by_itself_to_the_bit(
-    kind, models, listed, proposals, boxes, tmp_path
+    kind, options, models, listed, proposals, boxes, tmp_path
 ):
     export, out = models[f"{kind} export"], tmp_path / "out"
-    result = run_it(export, kind, out, listed, proposals, PROCESSES)
+    result = run_it(export, kind, out, listed, proposals, options)
     assert result.counters == {
         "images": 7,
         "failed": 0 if kind == "fast" else 3,

@@ -1,5 +1,8 @@
 """The same work is a pipeline of Beam's other runners: built and checked here, not run."""
 
+import re
+import sys
+
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import (
@@ -14,6 +17,7 @@ from apache_beam.transforms.environments import Environment
 from keras_frcnn.bulk.models import Export
 from keras_frcnn.bulk.pipelines import detect, is_direct, options_of, options_parser, search
 from keras_frcnn.bulk.plan import cut
+from keras_frcnn.errors import InputError
 from keras_frcnn.proposals.selective_search import SelectiveSearch
 
 SHARDS = cut([f"gs://bucket/{i}.jpg" for i in range(5)], 2)
@@ -82,3 +86,12 @@ def test_options_that_beam_does_not_know_are_refused(arguments, message, capsys)
     with pytest.raises(SystemExit):
         options_parser().parse_args(arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("python", ["/a b/python", "/a'b/python", "/a$b/python"])
+def test_processes_that_could_not_start_are_refused(monkeypatch, python):
+    monkeypatch.setattr(sys, "executable", python)
+    with pytest.raises(InputError, match=f"cannot start processes by {re.escape(python)}"):
+        options_of(["--direct_running_mode", "multi_processing"])
+    options_of(["--direct_running_mode", "multi_threading"])
+    options_of(["--runner", "FlinkRunner", "--direct_running_mode", "multi_processing"])

@@ -21,7 +21,7 @@ from keras_frcnn.proposals.find import find_proposals
 from keras_frcnn.proposals.parquet import from_parquet, unpacked_boxes
 from keras_frcnn.proposals.saved import load_proposals
 from keras_frcnn.proposals.selective_search import SelectiveSearch
-from tests.bulk.conftest import FAILED
+from tests.bulk.conftest import FAILED, needs_processes
 
 METHOD = SelectiveSearch(min_size=5)
 
@@ -93,6 +93,7 @@ def test_the_output_feeds_training(found, expected):
         np.testing.assert_array_equal(boxes, own)
 
 
+@needs_processes
 def test_processes_write_the_same_bytes(found, listed, tmp_path):
     options = ["--direct_running_mode", "multi_processing", "--direct_num_workers", "2"]
     result = bulk_proposals(str(listed), str(tmp_path / "out"), METHOD, 3, options)

@@ -30,7 +30,22 @@ MODULES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status, 0 unless the command gives another."""
+    """Run one command; returns the exit status, 0 unless the command gives another.
+
+    A worker of several does not return: its process ends.
+    """
+    status = _run(argv)
+    devices = sys.modules.get("keras_frcnn.training.devices")
+    if devices and devices.is_worker():
+        # Not through the interpreter's end: TensorFlow's runtime may wait there for the others,
+        # who may wait for it. All is written by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _run(argv: list[str] | None) -> int:
     hide_notices()
     _print_anything()
     # The process is ours, whatever the user's Keras is set up for.

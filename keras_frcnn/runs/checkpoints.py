@@ -31,6 +31,7 @@ _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError),
     *(NotImplementedError, RuntimeError),
 )
+_OF_WORKERS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 # Half-written files of a killed process: ours, and one Keras makes where memory is short.
 _LEFTOVERS = (".*.partial.keras", "tmp????????")
 
@@ -91,6 +92,8 @@ def read_checkpoint(path: Path, compile: bool = False) -> keras.Model:
     _check_whole(path)
     try:
         return keras.saving.load_model(path, compile=compile)
+    except _OF_WORKERS:  # that share the variables, and one of which is gone
+        raise
     except Exception as error:  # Keras and h5py have no narrower one for a file made by a stranger
         reason = " ".join(str(error).split())[:500]
         raise InputError(f"{path}: is whole, but cannot be loaded: {reason}") from error

@@ -58,6 +58,11 @@ def _worker_strategy(workers: Cluster) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
 
 
+def is_worker() -> bool:
+    """Whether this process has met other workers."""
+    return _worker_strategy.cache_info().currsize > 0
+
+
 def _check_shares(count, images_per_batch):
     if images_per_batch % count:
         raise InputError(

@@ -13,7 +13,7 @@ from keras_frcnn.batches.examples import Share, batch_records
 from keras_frcnn.batches.pipeline import batches_for
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import ImageSet
-from keras_frcnn.errors import InputError
+from keras_frcnn.errors import InputError, Interrupted
 from keras_frcnn.files import make_folder
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.monitoring.csv_log import Log
@@ -147,7 +147,11 @@ def train(
         if workers.is_first:
             save_settings(run, settings)
             forget_best_after(run, done)
-        _fit(run, model, images, settings, validation, workers, periods, validate_every)
+        try:
+            _fit(run, model, images, settings, validation, workers, periods, validate_every)
+        except Interrupted:  # after the last step one of several workers alone may be
+            barrier(workers, strategy)
+            raise
         barrier(workers, strategy)
     return model
 

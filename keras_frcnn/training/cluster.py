@@ -6,6 +6,7 @@
 when one is gone, all are started again, by whatever started them.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -157,6 +158,19 @@ def barrier(workers: Cluster, strategy: tf.distribute.Strategy) -> None:
     if workers.count > 1:
         with losses_named(workers):
             sum_over(workers, strategy, tf.zeros([]))
+
+
+def end_together(workers: Cluster, strategy: tf.distribute.Strategy) -> None:
+    """Return when all workers have done their work, and none needs another to have this from it.
+
+    Raises:
+        WorkersLost: one is gone before it was done.
+    """
+    barrier(workers, strategy)
+    # Whoever leaves first may be gone while others still fetch from it that the first barrier is
+    # passed. They stay for a second one; to be here says that all have done their work.
+    with contextlib.suppress(WorkersLost):
+        barrier(workers, strategy)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ from keras_frcnn.training.checks import (
     check_training_anchors,
     completed,
 )
-from keras_frcnn.training.cluster import Cluster, barrier, check_same, cluster, losses_named
+from keras_frcnn.training.cluster import Cluster, check_same, cluster, end_together, losses_named
 from keras_frcnn.training.devices import distribution
 from keras_frcnn.training.keras_workers import adapt
 from keras_frcnn.training.saving import Saving, unreadable_images_named
@@ -150,9 +150,9 @@ def train(
         try:
             _fit(run, model, images, settings, validation, workers, periods, validate_every)
         except Interrupted:  # after the last step one of several workers alone may be
-            barrier(workers, strategy)
+            end_together(workers, strategy)
             raise
-        barrier(workers, strategy)
+        end_together(workers, strategy)
     return model
 
 

@@ -25,6 +25,7 @@ _MODULES = (
     "keras_frcnn.models.layers",
     "keras_frcnn.models.losses",
     "keras_frcnn.models.propose",
+    "keras_frcnn.models.roi_align",
     "keras_frcnn.models.rpn",
     "keras_frcnn.training.optimizer",
 )

@@ -36,7 +36,7 @@ class RoIPool(keras.layers.Layer):
 
     def call(self, features, rois):
         """Pool every region of every image: [N, R, PH, PW, C]."""
-        flat = _with_batch_index(features, rois)
+        flat = with_batch_index(features, rois)
         pooled, _ = roi_pool(features, flat, *self.pool_size, self.spatial_scale)
         n, r = tf.unstack(tf.shape(rois)[:2])
         output = tf.reshape(pooled, tf.stack([n, r, *self.pool_size, tf.shape(features)[-1]]))
@@ -117,7 +117,7 @@ class SpatialPyramidPool(keras.layers.Layer):
 
     def call(self, features, rois):
         """Pool every region of every image on every level: [N, R, C * sum(level^2)]."""
-        flat = _with_batch_index(features, rois)
+        flat = with_batch_index(features, rois)
         pooled, _ = roi_pyramid_pool(features, flat, self.levels, self.spatial_scale)
         n, r = tf.unstack(tf.shape(rois)[:2])
         length = tf.reduce_prod(tf.shape(pooled)[1:])  # given, not -1: there may be no RoI
@@ -143,7 +143,7 @@ class SpatialPyramidPool(keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def _with_batch_index(features, rois):
+def with_batch_index(features, rois):
     """Boxes [N, R, 4] as rows [N * R, 5] whose first column is the image's index.
 
     On the host, where the input pipeline left the boxes and the op checks them.

@@ -24,6 +24,7 @@ from keras_frcnn.evaluation.errors import Errors
 from keras_frcnn.evaluation.evaluate import check_fit, evaluate_detector
 from keras_frcnn.evaluation.voc import Evaluation
 from keras_frcnn.models.detection_model import DetectionModel
+from keras_frcnn.models.heads import makes_proposals
 from keras_frcnn.monitoring.validation import ValidationSet
 from keras_frcnn.settings import Settings
 from keras_frcnn.training import fit
@@ -79,7 +80,7 @@ def training_batches(
     if not isinstance(model, DetectionModel) or model.pixel_means is None:
         raise InputError(f"model: {model.name} does not know its scales; build it with FastRCNN")
     check_class_names(model.class_names, photos)
-    if (regions is None) == (model.detector == "fast_rcnn"):
+    if (regions is None) != makes_proposals(model.detector):
         needs = "needs them: find_proposals(photos)" if regions is None else "makes its own: None"
         raise InputError(f"regions: the model {model.name} {needs}")
     settings = Settings(

@@ -22,6 +22,11 @@ def assign(rois: tf.Tensor, gt_boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_max(iou, axis=1), best
 
 
+def foreground_rois(rois_per_image: int, fg_fraction: float = 0.25) -> int:
+    """How many of the RoIs sampled from an image are foreground at most: 16 of 64."""
+    return round(rois_per_image * fg_fraction)
+
+
 def sample_rois(
     proposals: tf.Tensor,
     gt_boxes: tf.Tensor,
@@ -58,7 +63,7 @@ def sample_rois(
     is_bg = is_box & (overlap >= bg_iou[0]) & (overlap < bg_iou[1])
 
     order = tf.argsort(tf.random.stateless_uniform(tf.shape(overlap), seed))
-    fg = take(order, is_fg, round(rois_per_image * fg_fraction))
+    fg = take(order, is_fg, foreground_rois(rois_per_image, fg_fraction))
     bg = take(order, is_bg, rois_per_image - tf.size(fg))
 
     chosen = tf.concat([fg, bg], axis=0)

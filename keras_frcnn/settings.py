@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, get_type_hints
 
 from keras_frcnn.errors import InputError, did_you_mean
-from keras_frcnn.models.heads import DETECTORS
+from keras_frcnn.models.heads import DETECTORS, REGION_OPS, has_masks, makes_proposals
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.setting_types import (
     BELOW_1,
@@ -53,7 +53,8 @@ class Settings:
     detector: str = setting(
         "fast_rcnn",
         "what is trained: fast_rcnn, on proposals from outside; faster_rcnn, which makes its own; "
-        "or rpn, the region proposal network alone",
+        "mask_rcnn, which predicts masks too, or mask_fast_rcnn, the same on proposals from "
+        "outside; or rpn, the region proposal network alone",
         DETECTORS,
         kw_only=True,
     )
@@ -104,13 +105,13 @@ class Settings:
         None,
         "RoIs sampled from an image",
         POSITIVE,
-        shown="64, in joint training of faster_rcnn 128",
+        shown="64, in joint training of faster_rcnn and mask_rcnn 128",
     )
     bg_iou_low: float | None = setting(
         None,
         "RoIs of a lower IoU with every object are not even background",
         Range(0, high=0.5),
-        shown="0.1, for faster_rcnn 0",
+        shown="0.1 for fast_rcnn, for the others 0",
     )
     steps: int = setting(40_000, "mini-batches", POSITIVE)
     rate: float = setting(0.001, "learning rate", POSITIVE)
@@ -122,6 +123,13 @@ class Settings:
     l2: float = setting(0.0005, "weight decay", NOT_NEGATIVE)
     bias_decay: bool = setting(
         True, "whether biases decay: in the paper they do, in its released code not"
+    )
+    region_op: str | None = setting(
+        None,
+        "what reads the regions of the feature map for scores and boxes: pool, RoI max pooling, or "
+        "align, RoIAlign; masks are read by RoIAlign in any case",
+        REGION_OPS,
+        shown="pool, for mask_rcnn and mask_fast_rcnn align",
     )
     box_loss_weight: float = setting(1.0, "lambda of the multi-task loss", NOT_NEGATIVE)
     anchor_scales: tuple[float, ...] = setting(
@@ -222,16 +230,19 @@ class Settings:
 
     def _complete_detector(self) -> None:
         """Fill in and check what depends on which detector it is."""
-        is_joint = self.detector == "faster_rcnn" and not self.alternating
+        is_joint = self.detector in ("faster_rcnn", "mask_rcnn") and not self.alternating
+        if self.region_op is None:
+            object.__setattr__(self, "region_op", "align" if self.has_masks else "pool")
         if self.rois_per_image is None:
             object.__setattr__(self, "rois_per_image", 128 if is_joint else 64)
         if self.bg_iou_low is None:
             object.__setattr__(self, "bg_iou_low", 0.1 if self.detector == "fast_rcnn" else 0.0)
         if self.alternating and self.detector != "faster_rcnn":
             raise InputError(f"alternating: is a training of faster_rcnn, not of {self.detector}")
-        if self.proposals is not None and self.detector != "fast_rcnn":
+        if self.proposals is not None and self.makes_proposals:
             raise InputError(
-                f"proposals: {self.detector} makes its own; leave them out, or train fast_rcnn"
+                f"proposals: {self.detector} makes its own; leave them out, or train one that "
+                "takes them from outside, such as fast_rcnn"
             )
         for name in ("anchor_scales", "anchor_ratios"):
             value = getattr(self, name)
@@ -240,6 +251,16 @@ class Settings:
                     f"{name}: must be different numbers and at least one, not "
                     f"{format_value(value) or 'none'}"
                 )
+
+    @property
+    def makes_proposals(self) -> bool:
+        """Whether the detector makes its proposals itself."""
+        return makes_proposals(self.detector)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the detector predicts masks."""
+        return has_masks(self.detector)
 
     def to_dict(self) -> dict:
         """Return plain data for JSON."""

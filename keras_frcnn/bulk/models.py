@@ -19,6 +19,7 @@ from keras_frcnn.bulk.search import upright_size
 from keras_frcnn.data.images import TRAINING_FORMATS, open_image, read_header
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.heads import makes_proposals
 from keras_frcnn.remote import local
 
 # Detections in an image: its path, the bytes of its file, its proposals [P, 4] where some are
@@ -119,7 +120,7 @@ def model_at(folder: str, read: Callable[[str], bytes]) -> Export | Run:
         kind = load_settings(Path(folder)).detector
         if kind == "rpn":
             raise InputError(f"{folder}: is a region proposal network alone, which detects nothing")
-        return Run(folder, kind == "fast_rcnn", _newest(folder))
+        return Run(folder, not makes_proposals(kind), _newest(folder))
     try:
         content = read(f"{folder}/{_ABOUT}")
     except Exception as error:  # each file system has its own
@@ -131,7 +132,7 @@ def model_at(folder: str, read: Callable[[str], bytes]) -> Export | Run:
         about = json.loads(content)
         return Export(
             folder,
-            about["detector"].get("kind", "fast_rcnn") == "fast_rcnn",
+            not makes_proposals(about["detector"].get("kind", "fast_rcnn")),
             tuple(about["class_names"]),
             about["export"]["ops"],
             f"export {hashlib.sha256(content).hexdigest()}",

@@ -82,8 +82,11 @@ def resolve(args: argparse.Namespace) -> Resolved:
 def _refuse_ignored(settings: Settings, asked: dict) -> None:
     """Say that an option would change nothing, rather than to pass over it."""
     for key in asked:
-        if key in _OF_PROPOSALS and settings.detector == "fast_rcnn":
-            reason = "fast_rcnn makes no proposals; leave it out, or give --detector faster_rcnn"
+        if key in _OF_PROPOSALS and not settings.makes_proposals:
+            reason = (
+                f"{settings.detector} makes no proposals; leave it out, or give a detector that "
+                "does, such as --detector faster_rcnn"
+            )
         elif key in _OF_FOUR_STEPS and not settings.alternating:
             reason = "is of the training in four steps; leave it out, or give --alternating true"
         elif key == "pre_nms_train" and settings.alternating:

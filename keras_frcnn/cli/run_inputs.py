@@ -31,7 +31,7 @@ def refuse_proposals(args, settings: Settings) -> None:
     asked = [option(key) for key in given(args, PROPOSAL_KEYS)]
     if getattr(args, "processes", None) is not None:  # `detect` has no such option
         asked.append("--processes")
-    if asked and settings.detector != "fast_rcnn":
+    if asked and settings.makes_proposals:
         raise InputError(
             f"{asked[0]}: {settings.detector} makes its own proposals; leave it out, or train "
             "fast_rcnn"
@@ -40,7 +40,7 @@ def refuse_proposals(args, settings: Settings) -> None:
 
 def image_set(dataset: Dataset, settings: Settings, args) -> ImageSet:
     """A data set with the proposals that the detector needs, if it needs some."""
-    if settings.detector == "fast_rcnn":
+    if not settings.makes_proposals:
         return proposals_of(dataset, settings, args.processes)
     refuse_proposals(args, settings)
     return ImageSet(dataset)

@@ -1,6 +1,7 @@
 """What the builders of all detectors share: checks, the network's input, and what is frozen."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 from keras import layers
@@ -10,11 +11,33 @@ from keras_frcnn.models import (
     convolution,  # noqa: F401 (registers layers that files name)
     heads,
 )
-from keras_frcnn.models.layers import NormalizedRGB
+from keras_frcnn.models.detection_model import DetectionModel
+from keras_frcnn.models.layers import NormalizedRGB, RoIPool
+from keras_frcnn.models.roi_align import BinMax, RoIAlign
 from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
 from keras_frcnn.models.weights import load_pretrained
 
 PIXEL_STD = 58.0  # grey levels, over the photographs of ImageNet
+
+
+class Graph(NamedTuple):
+    """The tensors of a detector before they are a model, so that a branch can be added."""
+
+    trunk: Trunk
+    features: keras.KerasTensor  # [N, H', W', C]
+    inputs: dict[str, keras.KerasTensor]
+    outputs: dict[str, keras.KerasTensor]
+    about: dict  # what the `DetectionModel` shall know
+
+    def model(self, trunk: str | Trunk, detector: str) -> DetectionModel:
+        """The model of this graph, for one of `heads.DETECTORS`, as the user named the trunk."""
+        return DetectionModel(
+            self.inputs,
+            self.outputs,
+            name=model_name(trunk, detector),
+            detector=detector,
+            **self.about,
+        )
 
 
 def model_name(trunk: str | Trunk, detector: str = "fast_rcnn") -> str:
@@ -74,12 +97,41 @@ def features_of(images, trunk: Trunk, rescale: bool):
     return trunk.build(x)
 
 
+def regions_of(features, rois, trunk: Trunk, region_op: str):
+    """The regions as the head of the trunk takes them, [N, R, height, width, C].
+
+    Args:
+        features: [N, H', W', C].
+        rois: [N, R, 4] in pixels of the scaled images.
+        trunk: says how many cells a region has.
+        region_op: of `heads.REGION_OPS`. With "align" a head whose published weights know
+            max-pooled features, as VGG16's, gets the maxima of twice as many cells a side.
+
+    Raises:
+        InputError: there is no such op.
+    """
+    if region_op not in heads.REGION_OPS:
+        raise InputError(f"region_op: must be {' or '.join(heads.REGION_OPS)}, not {region_op!r}")
+    if region_op == "pool":
+        layer = RoIPool(trunk.pool_size, 1 / trunk.stride, name=heads.REGION_LAYER)
+        return layer(features, rois)
+    if "fc6" not in trunk.renamed:
+        return RoIAlign(trunk.pool_size, trunk.stride, name=heads.REGION_LAYER)(features, rois)
+    height, width = trunk.pool_size
+    x = RoIAlign((2 * height, 2 * width), trunk.stride, name=heads.REGION_LAYER)(features, rois)
+    return BinMax(name="region_max")(x)
+
+
 def load_and_freeze(
     model: keras.Model, trunk: Trunk, weights: str | None, finetune_from: str | None, detector: str
 ) -> None:
-    """Load pretrained weights, if there are any, and freeze what is not to be trained."""
-    if weights is not None:
-        load_pretrained(model, trunk, weights)
+    """Load pretrained weights, if there are any, and freeze what is not to be trained.
+
+    Raises:
+        InputError: region proposals would neither be loaded nor trained; or as `load_pretrained`
+            and `Trunk.frozen`.
+    """
+    loaded = load_pretrained(model, trunk, weights) if weights is not None else heads.RPN
     frozen = trunk.frozen(finetune_from, detector) if weights or finetune_from else []
     # Whether or not a user's own trunk says what its parts are.
     is_trunk_frozen = finetune_from in heads.parts(detector)
@@ -90,3 +142,8 @@ def load_and_freeze(
         is_norm = isinstance(layer, layers.BatchNormalization)
         if is_norm or is_one_of(layer.name, frozen) or (is_trunk_frozen and is_trunk):
             layer.trainable = False
+            if layer.name in heads.RPN and layer.name not in loaded:
+                raise InputError(
+                    f"finetune_from: {finetune_from} would leave the region proposal network at "
+                    "its random weights; rpn trains it and the heads, but no layer of the trunk"
+                )

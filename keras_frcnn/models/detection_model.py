@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.heads import has_masks, makes_proposals
 from keras_frcnn.models.rpn import ProposalOptions
 
 
@@ -122,9 +123,10 @@ class DetectionModel(keras.Model):
             ForegroundShare,
             rpn_box_loss,
         )
+        from keras_frcnn.models.mask_losses import mask_loss
 
         loss, metrics = {}, {}
-        if self.detector != "fast_rcnn":
+        if makes_proposals(self.detector):
             loss["rpn_cls_score"] = ClassificationLoss()
             loss["rpn_bbox_pred"] = rpn_box_loss(rpn_box_loss_weight)
             metrics["rpn_cls_score"] = [ForegroundShare()]
@@ -133,10 +135,12 @@ class DetectionModel(keras.Model):
         if self.target_std is None:
             raise InputError("compile: the model does not know its target_std; give a loss")
         classes, boxes = ClassificationLoss(), BoxRegressionLoss(self.target_std, box_loss_weight)
-        is_fast = self.detector == "fast_rcnn"
-        loss["cls_score"] = classes if is_fast else Carried(classes, 1)
-        loss["bbox_pred"] = boxes if is_fast else Carried(boxes, 5)
-        metrics["cls_score"] = [ForegroundShare() if is_fast else CarriedForegroundShare()]
+        is_carried = makes_proposals(self.detector)
+        loss["cls_score"] = Carried(classes, 1) if is_carried else classes
+        loss["bbox_pred"] = Carried(boxes, 5) if is_carried else boxes
+        metrics["cls_score"] = [CarriedForegroundShare() if is_carried else ForegroundShare()]
+        if has_masks(self.detector):
+            loss["mask_logits"], metrics["mask_logits"] = mask_loss(is_carried)
         return loss, metrics
 
     def compile_from_config(self, config: dict) -> None:

@@ -10,15 +10,15 @@ import numpy as np
 
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.building import (
+    Graph,
     checked_trunk,
     description,
     features_of,
     load_and_freeze,
-    model_name,
+    regions_of,
 )
 from keras_frcnn.models.detection_model import DetectionModel
-from keras_frcnn.models.heads import REGION_LAYER, box_head
-from keras_frcnn.models.layers import RoIPool
+from keras_frcnn.models.heads import box_head
 from keras_frcnn.models.trunks import Trunk
 
 # Mean and deviation of (tx, ty, tw, th) where nobody has measured them: those of Girshick's later
@@ -38,6 +38,7 @@ def FastRCNN(
     min_side: int | Sequence[int] = 600,
     max_side: int = 1000,
     rescale: bool | None = None,
+    region_op: str = "pool",
 ) -> DetectionModel:
     """Build the detector.
 
@@ -63,6 +64,8 @@ def FastRCNN(
             image and detection takes the middle one.
         rescale: whether the network divides its input by `PIXEL_STD`; by default where its
             weights are random. Trunks that have a `pixel_std` divide by that in any case.
+        region_op: what reads the regions, "pool" for RoI max pooling, or "align" for RoIAlign
+            (`building.regions_of`).
 
     Returns:
         A model from `{"images": [N, H, W, 3], "rois": [N, R, 4]}` (scaled images as
@@ -74,6 +77,28 @@ def FastRCNN(
         InputError: Keras is set to channels first; there are no class names or the same twice,
             `trunk` is unknown, or `weights` or `targets` do not fit.
     """
+    graph = fast_rcnn_graph(
+        *(class_names, trunk, weights, targets, fc_units, dropout),
+        *(min_side, max_side, rescale, region_op),
+    )
+    model = graph.model(trunk, "fast_rcnn")
+    load_and_freeze(model, graph.trunk, weights, finetune_from, "fast_rcnn")
+    return model
+
+
+def fast_rcnn_graph(
+    class_names: Sequence[str],
+    trunk: str | Trunk,
+    weights: str | None,
+    targets: tuple | None,
+    fc_units: tuple[int, int] | None,
+    dropout: float,
+    min_side: int | Sequence[int],
+    max_side: int,
+    rescale: bool | None,
+    region_op: str,
+) -> Graph:
+    """The graph of the detector, to which others add; the arguments are those of `FastRCNN`."""
     spec = checked_trunk(trunk)
     about = description(class_names, trunk, min_side, max_side)
     classes = len(about["class_names"])
@@ -81,18 +106,15 @@ def FastRCNN(
     images = keras.Input((None, None, 3), name="images")
     rois = keras.Input((None, 4), name="rois", dtype="float32")
     features = features_of(images, spec, weights is None if rescale is None else rescale)
-    x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
+    x = regions_of(features, rois, spec, region_op)
     cls_score, bbox_pred = box_head(x, classes, fc_units or spec.fc_units, dropout, mean, std)
-    model = DetectionModel(
+    return Graph(
+        spec,
+        features,
         {"images": images, "rois": rois},
         {"cls_score": cls_score, "bbox_pred": bbox_pred},
-        name=model_name(trunk),
-        target_mean=mean,
-        target_std=std,
-        **about,
+        about | {"target_mean": mean, "target_std": std},
     )
-    load_and_freeze(model, spec, weights, finetune_from, "fast_rcnn")
-    return model
 
 
 def checked_targets(targets, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,21 +6,23 @@ boxes, P proposals, R RoIs, K object classes.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 
 from keras_frcnn.models.building import (
+    Graph,
     checked_trunk,
     description,
     features_of,
     load_and_freeze,
     model_name,
+    regions_of,
 )
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.fast_rcnn import USUAL_TARGETS, checked_targets
-from keras_frcnn.models.heads import REGION_LAYER, box_head
+from keras_frcnn.models.heads import box_head
 from keras_frcnn.models.joint_sampling import CarryTargets, SampleRoIs
-from keras_frcnn.models.layers import RoIPool
 from keras_frcnn.models.propose import proposing
 from keras_frcnn.models.rpn import ProposalOptions, TakeAnchors, rpn_head
 from keras_frcnn.models.trunks import Trunk
@@ -86,6 +88,7 @@ def FasterRCNN(
     min_side: int | Sequence[int] = 600,
     max_side: int = 1000,
     rescale: bool | None = None,
+    region_op: str = "pool",
 ) -> DetectionModel:
     """Build the detector with the graph of its joint training (section 3.2, "approximate").
 
@@ -101,7 +104,7 @@ def FasterRCNN(
         targets: mean and deviation of the regression targets; by default `USUAL_TARGETS`, which the
             authors' joint training has too, as the proposals change all the time.
         class_names, trunk, weights, fc_units, dropout, finetune_from, min_side, max_side,
-            rescale: as for `FastRCNN`.
+            rescale, region_op: as for `FastRCNN`.
 
     Returns:
         A model from
@@ -121,6 +124,39 @@ def FasterRCNN(
     Raises:
         InputError: as `FastRCNN`.
     """
+    graph = faster_rcnn_graph(
+        *(class_names, trunk, weights, options, rois_per_image, bg_iou_low, targets),
+        *(fc_units, dropout, min_side, max_side, rescale, region_op),
+    ).graph
+    model = graph.model(trunk, "faster_rcnn")
+    load_and_freeze(model, graph.trunk, weights, finetune_from, "faster_rcnn")
+    return model
+
+
+class JointGraph(NamedTuple):
+    """A `Graph` and what the model has drawn to train on."""
+
+    graph: Graph
+    rois: keras.KerasTensor  # [N, R, 4]
+    labels: keras.KerasTensor  # int32 [N, R]
+
+
+def faster_rcnn_graph(
+    class_names: Sequence[str],
+    trunk: str | Trunk,
+    weights: str | None,
+    options: ProposalOptions | None,
+    rois_per_image: int,
+    bg_iou_low: float,
+    targets: tuple | None,
+    fc_units: tuple[int, int] | None,
+    dropout: float,
+    min_side: int | Sequence[int],
+    max_side: int,
+    rescale: bool | None,
+    region_op: str,
+) -> JointGraph:
+    """The graph of the detector, to which others add; the arguments are those of `FasterRCNN`."""
     spec = checked_trunk(trunk)
     options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
     about = description(class_names, trunk, min_side, max_side)
@@ -146,25 +182,16 @@ def FasterRCNN(
     rois, labels, roi_targets = SampleRoIs(rois_per_image, bg_iou_low, name="sample_rois")(
         proposals, inputs["gt_boxes"], inputs["gt_classes"], inputs["seed"]
     )
-    x = RoIPool(spec.pool_size, 1 / spec.stride, name=REGION_LAYER)(features, rois)
+    x = regions_of(features, rois, spec, region_op)
     cls_score, bbox_pred = box_head(x, classes, fc_units or spec.fc_units, dropout, mean, std)
     cls_score, bbox_pred = CarryTargets(name="carry_targets")(
         cls_score, bbox_pred, labels, roi_targets
     )
-    model = DetectionModel(
-        inputs,
-        {
-            "rpn_cls_score": rpn_cls_score,
-            "rpn_bbox_pred": rpn_bbox_pred,
-            "cls_score": cls_score,
-            "bbox_pred": bbox_pred,
-        },
-        name=model_name(trunk, "faster_rcnn"),
-        target_mean=mean,
-        target_std=std,
-        detector="faster_rcnn",
-        options=options,
-        **about,
-    )
-    load_and_freeze(model, spec, weights, finetune_from, "faster_rcnn")
-    return model
+    outputs = {
+        "rpn_cls_score": rpn_cls_score,
+        "rpn_bbox_pred": rpn_bbox_pred,
+        "cls_score": cls_score,
+        "bbox_pred": bbox_pred,
+    }
+    about |= {"target_mean": mean, "target_std": std, "options": options}
+    return JointGraph(Graph(spec, features, inputs, outputs, about), rois, labels)

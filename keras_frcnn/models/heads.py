@@ -5,14 +5,22 @@ Weights, fine-tuning, gradient norms, export and SVD ask here which layer belong
 Shape letters: N images, R RoIs an image, K object classes.
 """
 
-DETECTORS = ("fast_rcnn", "faster_rcnn", "rpn")  # what this project builds on a trunk
+# What this project builds on a trunk. `mask_fast_rcnn` is Mask R-CNN on proposals from outside.
+DETECTORS = ("fast_rcnn", "faster_rcnn", "mask_fast_rcnn", "mask_rcnn", "rpn")
 
-REGION_LAYER = "roi_pool"  # reads the regions of the feature map
+REGION_LAYER = "roi_pool"  # reads the regions of the feature map, by one of
+REGION_OPS = ("pool", "align")  # RoI max pooling, RoIAlign
 
 # The hidden layers. Pretrained networks may have them; truncated SVD compresses them.
 FULLY_CONNECTED = ("fc6", "fc7")
-# The layers whose weights know the object classes; no weight file has them.
-PREDICTORS = ("cls_score", "bbox_deltas")
+# The mask branch: what reads its regions, its hidden layers, and the one that knows the classes.
+MASK_ALIGN = "mask_align"
+MASK_CONVOLUTIONS = ("mask_conv1", "mask_conv2", "mask_conv3", "mask_conv4")
+MASK_UPSAMPLING = "mask_upsampling"
+MASK_PREDICTOR = "mask_logits"
+MASK = (*MASK_CONVOLUTIONS, MASK_UPSAMPLING, MASK_PREDICTOR)
+# The layers whose weights know the object classes.
+PREDICTORS = ("cls_score", "bbox_deltas", MASK_PREDICTOR)
 # The region proposal network: a hidden layer and its siblings (`keras_frcnn.models.rpn`).
 RPN = ("rpn_conv", "rpn_cls_score", "rpn_bbox_deltas")
 # They compute in float32 under any policy: they are small, and scores and offsets are what the
@@ -34,20 +42,33 @@ _BOX_HEAD = {
 def parts(detector: str) -> dict[str, tuple[str, ...]]:
     """The parts after any trunk, as `finetune_from` names them, and their layers.
 
-    The box regressor is last, so that it can be trained alone (stage-wise training, Girshick 2015,
-    section 5.1).
+    The box regressor is the last that reads boxes, so that it can be trained alone (stage-wise
+    training, Girshick 2015, section 5.1); the mask branch can be trained on a finished detector.
 
     Args:
         detector: of `DETECTORS`.
     """
-    rpn = {} if detector == "fast_rcnn" else {"rpn": RPN}
-    return rpn if detector == "rpn" else rpn | _BOX_HEAD
+    rpn = {"rpn": RPN} if makes_proposals(detector) else {}
+    masks = {"mask": MASK} if has_masks(detector) else {}
+    return rpn if detector == "rpn" else rpn | _BOX_HEAD | masks
+
+
+def makes_proposals(detector: str) -> bool:
+    """Whether one of `DETECTORS` makes its proposals itself, by a region proposal network."""
+    return detector in ("faster_rcnn", "mask_rcnn", "rpn")
+
+
+def has_masks(detector: str) -> bool:
+    """Whether one of `DETECTORS` predicts masks."""
+    return detector in ("mask_fast_rcnn", "mask_rcnn")
 
 
 def part_of(layer: str) -> str:
-    """What a layer belongs to: "fc", "heads", "rpn" or "trunk"."""
+    """What a layer belongs to: "fc", "heads", "mask", "rpn" or "trunk"."""
     if layer in FULLY_CONNECTED:
         return "fc"
+    if layer in MASK:
+        return "mask"
     if layer in RPN:
         return "rpn"
     return "heads" if layer in PREDICTORS else "trunk"

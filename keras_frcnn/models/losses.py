@@ -32,7 +32,7 @@ class ClassificationLoss(keras.losses.Loss):
         is_real = labels >= 0
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), y_pred)
         total = tf.reduce_sum(tf.where(is_real, losses, 0.0))
-        return total / tf.cast(_count(is_real), total.dtype)
+        return total / tf.cast(count_of_mini_batch(is_real), total.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -63,7 +63,7 @@ class BoxRegressionLoss(keras.losses.Loss):
         error = tf.abs(deltas - y_true[..., 1:]) / std
         losses = tf.reduce_sum(tf.where(error < 1.0, 0.5 * error**2, error - 0.5), axis=-1)
         total = self.weight * tf.reduce_sum(tf.where(labels >= 1, losses, 0.0))
-        return total / tf.cast(_count(labels >= 0), total.dtype)
+        return total / tf.cast(count_of_mini_batch(labels >= 0), total.dtype)
 
     def get_config(self):
         """Return what recreates the loss."""
@@ -81,8 +81,8 @@ def rpn_box_loss(weight: float = 1.0) -> BoxRegressionLoss:
     return BoxRegressionLoss([[1 / 9] * 4], weight / 9, name="rpn_box_regression_loss")
 
 
-def _count(real: tf.Tensor) -> tf.Tensor:
-    """The number of real RoIs in the whole mini-batch, on all replicas.
+def count_of_mini_batch(real: tf.Tensor) -> tf.Tensor:
+    """How many hold in the whole mini-batch, on all replicas: RoIs that are real, or cells.
 
     At least 1, so that a batch of padding alone has loss 0.
     """

@@ -30,6 +30,7 @@ class Trunk:
     pool_size: tuple[int, int] = (7, 7)  # cells of RoI pooling, height and width
     fc_units: tuple[int, int] = (4096, 4096)  # of fc6 and fc7
     rpn_channels: int = 512  # of the hidden layer of a region proposal network
+    mask_channels: int = 256  # of the convolutions of a mask branch
     # Its parts from the image on, by the names that `finetune_from` takes, and their layers: names,
     # or patterns of `fnmatch`.
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -113,8 +113,10 @@ def load_detector(
     """
     run = Path(run)
     settings = load_settings(run)
-    if proposals_test is not None and settings.detector == "fast_rcnn":
-        raise InputError(f"proposals_test: {run} is a fast_rcnn, whose proposals are all taken")
+    if proposals_test is not None and not settings.makes_proposals:
+        raise InputError(
+            f"proposals_test: {run} is a {settings.detector}, whose proposals are all taken"
+        )
     asked = {"max_detections": max_detections, "proposals_test": proposals_test}
     settings = dataclasses.replace(
         settings, **{name: value for name, value in asked.items() if value is not None}
@@ -141,9 +143,10 @@ def load_proposer(
     """
     run = Path(run)
     settings = load_settings(run)
-    if settings.detector == "fast_rcnn":
+    if not settings.makes_proposals:
         raise InputError(
-            f"{run}: is a Fast R-CNN, which makes no proposals; name a run of rpn or faster_rcnn"
+            f"{run}: is a {settings.detector}, which makes no proposals; name a run of rpn, "
+            "faster_rcnn or mask_rcnn"
         )
     if proposals_test is not None:
         settings = dataclasses.replace(settings, proposals_test=proposals_test)

@@ -11,6 +11,7 @@ from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.fast_rcnn import FastRCNN
 from keras_frcnn.models.faster_rcnn import FasterRCNN, RegionProposalNetwork
+from keras_frcnn.models.mask_rcnn import MaskFastRCNN, MaskRCNN
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.directory import options_of
 from keras_frcnn.settings import Settings
@@ -25,10 +26,9 @@ def build_and_compile(images: ImageSet, settings: Settings) -> keras.Model:
     if source:  # frozen by default as where weights are loaded
         finetune_from = finetune_from or TRUNKS[settings.trunk].finetune_from
     with in_precision(settings.precision):
-        is_fast = settings.detector == "fast_rcnn"
         model = build(
             settings,
-            cached_target_statistics(images) if is_fast else None,
+            None if settings.makes_proposals else cached_target_statistics(images),
             finetune_from,
             source.rescale if source else None,
         )
@@ -63,15 +63,20 @@ def build(
     }
     if settings.detector == "rpn":
         return RegionProposalNetwork(**about, options=options_of(settings))
-    about |= {"targets": targets, "fc_units": settings.fc_units, "dropout": settings.dropout}
-    if settings.detector == "faster_rcnn":
-        return FasterRCNN(
-            **about,
-            options=options_of(settings),
-            rois_per_image=settings.rois_per_image,
-            bg_iou_low=settings.bg_iou_low,
-        )
-    return FastRCNN(**about)
+    about |= {
+        "targets": targets,
+        "fc_units": settings.fc_units,
+        "dropout": settings.dropout,
+        "region_op": settings.region_op,
+    }
+    if not settings.makes_proposals:
+        return (MaskFastRCNN if settings.has_masks else FastRCNN)(**about)
+    return (MaskRCNN if settings.has_masks else FasterRCNN)(
+        **about,
+        options=options_of(settings),
+        rois_per_image=settings.rois_per_image,
+        bg_iou_low=settings.bg_iou_low,
+    )
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def check_proposals(settings: Settings, images: ImageSet, validation: Validation
     Raises:
         InputError: as `train` does.
     """
-    are_needed = settings.detector == "fast_rcnn"
+    are_needed = not settings.makes_proposals
     images.check_proposals(are_needed, settings.detector)
     if validation:
         validation.images.check_proposals(are_needed, settings.detector, "validation: proposals")

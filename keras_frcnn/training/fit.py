@@ -76,7 +76,7 @@ def train(
     """Train in the run directory `run` until `settings.steps` mini-batches are done.
 
     Args:
-        images: a data set, with its proposals where `settings.detector` is fast_rcnn.
+        images: a data set, with its proposals unless the detector makes its own.
         settings: by default those of the paper; what they leave open is `completed`.
         validation: another data set, to watch the mAP of and to choose the best model by
             (`Validation`).
@@ -125,7 +125,7 @@ def train(
         check_class_names(settings.class_names, validation.images.dataset)
     with _written_by_first(run, workers), losses_named(workers):
         data = check_data(run, images, resume and not changed_data, workers.is_first)
-        if settings.detector != "fast_rcnn" and not checkpoint_paths(run):
+        if settings.makes_proposals and not checkpoint_paths(run):
             check_training_anchors(settings, images.dataset)
         if settings.deterministic:
             tf.config.experimental.enable_op_determinism()

@@ -37,6 +37,7 @@ FLOORS = (
     "sampling",
     "boxes",
     "numpy_boxes",
+    "run_length",
     "remote",
     "file_names",
     "shard_names",

@@ -8,8 +8,10 @@ import tensorflow as tf
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.anchor_targets import anchor_targets
 from keras_frcnn.batches.examples import WHOLE, Share, TrainingImages
+from keras_frcnn.batches.masks import cut_objects
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.preprocessing import box_scale
+from keras_frcnn.models.mask_targets import FRAMED_SIZE
 from keras_frcnn.models.rpn import ProposalOptions
 from keras_frcnn.settings import Settings
 
@@ -25,7 +27,7 @@ def anchor_dataset(
     start: int = 0,
     share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """Endless mini-batches for `model.fit` of `settings.detector`, rpn or faster_rcnn.
+    """Endless mini-batches for `model.fit` of `settings.detector`, one that makes proposals.
 
     Images, order, scales and mirror images are those of `pipeline.training_dataset` with the same
     settings; in place of RoIs, anchors are labelled and sampled. Unlike proposals they have their
@@ -42,13 +44,14 @@ def anchor_dataset(
     Returns:
         Pairs of `{"images": [N, H, W, 3], "anchors": int32 [N, S, 3]}`, rows (y, x, a), and
         `{"rpn_cls_score": labels [N, S], "rpn_bbox_pred": [N, S, 5]}`, rows (label, tx, ty, tw,
-        th). For faster_rcnn the first has more of the inputs of `FasterRCNN`, and the second
-        zeros for the outputs whose truth the model itself finds.
+        th). For faster_rcnn and mask_rcnn the first has more of the inputs of `FasterRCNN` and
+        `MaskRCNN`, and the second zeros for the outputs whose truth the model itself finds.
 
     Raises:
-        InputError: no image has a usable object.
+        InputError: no image has a usable object, or masks are to be learnt and none has one.
     """
     source = TrainingImages(dataset, pixel_means, settings)
+    masks = source.masks() if settings.has_masks else None
     base = options.base()
 
     def example(i, k):
@@ -61,9 +64,9 @@ def anchor_dataset(
             width = tf.cast(original[1], tf.float32)
             return image[:, ::-1], box_ops.flip_horizontally(gt_boxes, width)
 
-        image, gt_boxes = tf.cond(
-            tf.random.stateless_uniform([], seeds[1]) < 0.5, mirrored, lambda: (image, gt_boxes)
-        )
+        is_mirrored = tf.random.stateless_uniform([], seeds[1]) < 0.5
+        image, gt_boxes = tf.cond(is_mirrored, mirrored, lambda: (image, gt_boxes))
+        unscaled = gt_boxes
         scale = box_scale(original, size)
         gt_boxes *= scale
         with tf.name_scope("sample_anchors"):
@@ -87,6 +90,12 @@ def anchor_dataset(
             "gt_classes": source.classes[k],
             "seed": tf.random.fold_in(key, _ROIS),
         }
-        return inputs, truth | {"cls_score": tf.zeros([1]), "bbox_pred": tf.zeros([1])}
+        truth |= {"cls_score": tf.zeros([1]), "bbox_pred": tf.zeros([1])}
+        if masks is None:
+            return inputs, truth
+        every = tf.range(tf.shape(unscaled)[0])
+        with tf.name_scope("cut_masks"):
+            cut = cut_objects(masks.of(k), original, every, unscaled, FRAMED_SIZE, is_mirrored)
+        return inputs | {"gt_masks": cut}, truth | {"mask_logits": tf.zeros([1])}
 
     return source.batches(example, start, share)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_frcnn.batches.masks import ObjectMasks
 from keras_frcnn.batches.ordering import image_of, images_from
 from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import decode_image
@@ -49,6 +50,7 @@ class TrainingImages:
         self, dataset: Dataset, pixel_means: tuple[float, float, float], settings: Settings
     ):
         self.settings = settings
+        self._name = dataset.name
         self.places = dataset.trainable()  # of the images in the data set
         self.records = [dataset.images[i] for i in self.places]
         self._pixel_means = pixel_means
@@ -78,6 +80,10 @@ class TrainingImages:
             original = tf.shape(image)[:2]
             size = self._scaled_size(i, original)
             return scale_image(image, size, self._pixel_means), original, size
+
+    def masks(self) -> ObjectMasks:
+        """The masks of the objects; `InputError` if there are none."""
+        return ObjectMasks(self.records, self._name)
 
     def _scaled_size(self, i, original):
         sides = self._min_sides

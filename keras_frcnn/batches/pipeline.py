@@ -10,9 +10,11 @@ import tensorflow as tf
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.batches.anchor_pipeline import anchor_dataset
 from keras_frcnn.batches.examples import WHOLE, Share, TrainingImages
+from keras_frcnn.batches.masks import cut_objects
 from keras_frcnn.data.dataset import ImageSet
 from keras_frcnn.data.preprocessing import box_scale
-from keras_frcnn.sampling import sample_rois
+from keras_frcnn.models.mask_head import MASK_SIZE
+from keras_frcnn.sampling import assign, foreground_rois, sample_rois
 from keras_frcnn.settings import Settings
 
 
@@ -28,7 +30,7 @@ def batches_for(
 
     Arguments and errors are those of the pipelines.
     """
-    if settings.detector == "fast_rcnn":
+    if not settings.makes_proposals:
         return training_dataset(images, pixel_means, settings, start, share)
     return anchor_dataset(images.dataset, pixel_means, model.options, settings, start, share)
 
@@ -58,12 +60,16 @@ def training_dataset(
     Returns:
         Pairs of `{"images": [N, H, W, 3], "rois": [N, R, 4]}` and
         `{"cls_score": labels [N, R], "bbox_pred": [N, R, 5]}`, rows of the latter being
-        (label, tx, ty, tw, th). Images are padded with zeros to the largest of the batch.
+        (label, tx, ty, tw, th). Images are padded with zeros to the largest of the batch. For
+        mask_fast_rcnn the first has `mask_rois` and `mask_classes` too, and the second
+        `mask_logits`, as `MaskFastRCNN` and `mask_losses` describe them.
 
     Raises:
-        InputError: no image has a usable object.
+        InputError: no image has a usable object, or masks are to be learnt and none has one.
     """
     source = TrainingImages(images.dataset, pixel_means, settings)
+    masks = source.masks() if settings.has_masks else None
+    regions = foreground_rois(settings.rois_per_image)
     places = tf.constant(source.places, tf.int64)
 
     def proposals_of(k):
@@ -87,8 +93,9 @@ def training_dataset(
             boxes = (box_ops.flip_horizontally(b, width) for b in (rois, gt_boxes))
             return image[:, ::-1], *boxes
 
+        is_mirrored = tf.random.stateless_uniform([], seeds[1]) < 0.5
         image, rois, gt_boxes = tf.cond(
-            tf.random.stateless_uniform([], seeds[1]) < 0.5,
+            is_mirrored,
             mirrored,
             lambda: (image, rois, gt_boxes),
         )
@@ -104,13 +111,20 @@ def training_dataset(
                 settings.rois_per_image,
                 bg_iou=(settings.bg_iou_low, 0.5),
             )
-        rois *= box_scale(original, size)
-        return (
-            {"images": image, "rois": rois},
-            {
-                "cls_score": labels,
-                "bbox_pred": tf.concat([tf.cast(labels, tf.float32)[:, None], targets], axis=1),
-            },
-        )
+        scale = box_scale(original, size)
+        inputs = {"images": image, "rois": rois * scale}
+        truth = {
+            "cls_score": labels,
+            "bbox_pred": tf.concat([tf.cast(labels, tf.float32)[:, None], targets], axis=1),
+        }
+        if masks is None:
+            return inputs, truth
+        rois, classes = rois[:regions], tf.maximum(labels[:regions], 0)
+        inputs |= {"mask_rois": rois * scale, "mask_classes": classes}
+        _, matched = assign(rois, gt_boxes)  # the match by which they are foreground, again
+        matched = tf.where(classes > 0, matched, -1)
+        with tf.name_scope("cut_masks"):
+            cut = cut_objects(masks.of(k), original, matched, rois, MASK_SIZE, is_mirrored)
+        return inputs, truth | {"mask_logits": cut}
 
     return source.batches(example, start, share)

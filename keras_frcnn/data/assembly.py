@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_frcnn import run_length
 from keras_frcnn.data import voc_orientation
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
+from keras_frcnn.data.segmentation import Segmentation
 from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.data.voc_orientation import Annotated
 from keras_frcnn.errors import InputError, cut
@@ -25,10 +27,12 @@ class FoundObject(NamedTuple):
 
     where: str  # what messages call it: "a.json: annotation 7"
     class_name: str
-    box: tuple[float, float, float, float]  # (x1, y1, x2, y2), continuous
+    # (x1, y1, x2, y2), continuous; None: that of the mask
+    box: tuple[float, float, float, float] | None
     text: str  # the box in the file's own numbers
     is_difficult: bool = False
     is_degenerate: bool = False  # by a rule of the form, beside that of having no area
+    mask: Segmentation | None = None
 
 
 class FoundImage(NamedTuple):
@@ -47,6 +51,7 @@ def records(
     images: Sequence[FoundImage],
     class_names: Sequence[str],
     turns: Callable[[], bool | None],
+    with_masks: bool = True,
 ) -> tuple[list[ImageRecord], list[str]]:
     """The records of images, and a line about everything that is doubtful.
 
@@ -55,6 +60,7 @@ def records(
         class_names: of the labels 1..K.
         turns: whether the whole data set was annotated on turned images (`voc_orientation.turns`);
             asked only where an image itself does not tell.
+        with_masks: whether masks are wanted; to draw those of polygons takes a while.
 
     Raises:
         InputError: as `keras_frcnn.data.source.Source.records`.
@@ -75,7 +81,7 @@ def records(
     for image, file in zip(images, files, strict=True):
         with faults.of("images", image.filename):
             orientation = voc_orientation.orientation(file, is_turned)
-            found.append(record(image, file, orientation, label_of, warnings))
+            found.append(record(image, file, orientation, label_of, warnings, with_masks))
     faults.check()
     return found, warnings
 
@@ -110,21 +116,33 @@ def record(
     orientation: int,
     label_of: Mapping[str, int],
     warnings: list[str],
+    with_masks: bool = True,
 ) -> ImageRecord:
     """The record of one image, read under an EXIF orientation; adds to `warnings`.
 
     Raises:
-        InputError: an object is of none of the classes of `label_of`.
+        InputError: an object is of none of the classes of `label_of`, or its mask is not of this
+            image.
     """
     height, width = file.header.height, file.header.width
     if orientation in TRANSPOSED:
         height, width = width, height
-    boxes, found_labels, difficult = [], [], []
+    boxes, found_labels, difficult, masks = [], [], [], []
     for obj in image.objects:
         if obj.class_name not in label_of:
             known = cut(", ".join(label_of))
             raise InputError(f"{obj.where}: is of none of the known classes: {known}")
-        x1, y1, x2, y2 = _scaled(obj.box, width, height) if image.is_relative else obj.box
+        mask = None
+        if obj.mask and (with_masks or obj.box is None):
+            mask = obj.mask.counts(obj.where, height, width)
+            if run_length.area(mask, height, width) == 0:
+                mask = None
+                said = "skipped" if obj.box is None else "taken without mask"
+                warnings.append(f"{obj.where}: {said}, its mask is empty inside the image")
+                if obj.box is None:
+                    continue
+        found_box = run_length.box_of(mask, height, width) if obj.box is None else obj.box
+        x1, y1, x2, y2 = _scaled(found_box, width, height) if image.is_relative else found_box
         box = (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
         if obj.is_degenerate or x2 <= x1 or y2 <= y1:
             warnings.append(f"{obj.where}: skipped, its box {obj.text} is degenerate")
@@ -135,6 +153,7 @@ def record(
             boxes.append(box)
             found_labels.append(label_of[obj.class_name])
             difficult.append(obj.is_difficult)
+            masks.append(mask)
     return ImageRecord(
         filename=printable(image.filename),
         path=str(image.path),
@@ -145,4 +164,5 @@ def record(
         labels=np.array(found_labels, np.int32),
         is_difficult=np.array(difficult, bool),
         coco_id=image.coco_id,
+        masks=tuple(masks) if with_masks and any(m is not None for m in masks) else (),
     )

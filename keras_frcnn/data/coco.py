@@ -1,4 +1,4 @@
-"""Data sets in COCO's JSON: boxes, classes and `iscrowd` of detection.
+"""Data sets in COCO's JSON: boxes, masks, classes and `iscrowd` of detection.
 
     photos/annotations/instances_train2017.json, photos/train2017/*       COCO
     photos/annotations/instances_val.json, photos/images/val/*            the same elsewhere
@@ -19,6 +19,7 @@ from keras_frcnn.data.assembly import FoundImage, FoundObject
 from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.listed import ListedSource
 from keras_frcnn.data.paths import existing, find_image, inside
+from keras_frcnn.data.segmentation import of_coco
 from keras_frcnn.data.split_names import SPLIT_NAMES
 from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.data.voc_files import Files, folder_called
@@ -209,19 +210,24 @@ def _object(where: str, annotation: dict, categories: Mapping[int, str]):
         raise InputError(
             f"{where}: there is no category with the id {shown(annotation.get('category_id'))}"
         )
+    # A crowd is a region of many objects: like a difficult one neither to find nor to miss.
+    is_crowd = annotation.get("iscrowd") in (1, True)
+    name, mask = categories[number], of_coco(annotation.get("segmentation"))
     box = annotation.get("bbox")
+    if box is None and mask:
+        found = FoundObject(f"{where} ({cut(name)})", name, None, "", is_crowd, mask=mask)
+        return _integer(annotation.get("image_id")), found
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
         raise InputError(f"{where}: its bbox is {cut(shown(box))}, not [x, y, width, height]")
     x, y, width, height = map(float, box)
-    name = categories[number]
     return _integer(annotation.get("image_id")), FoundObject(
         f"{where} ({cut(name)})",
         name,
         (x, y, x + width, y + height),
         f"({x:g}, {y:g}, {width:g}, {height:g})",
-        # A crowd is a region of many objects: like a difficult one neither to find nor to miss.
-        is_difficult=annotation.get("iscrowd") in (1, True),
+        is_difficult=is_crowd,
         is_degenerate=width <= 0 or height <= 0,
+        mask=mask,
     )
 
 

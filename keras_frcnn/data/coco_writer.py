@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keras_frcnn import run_length
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.files import write_json
 
@@ -49,9 +50,11 @@ def write_coco(
 
 
 def _annotations(record: ImageRecord, image_id: int, first: int):
-    rows = zip(record.boxes.tolist(), record.labels, record.is_difficult, strict=True)
-    for number, ((x1, y1, x2, y2), label, is_difficult) in enumerate(rows, start=first):
-        yield {
+    masks = record.masks or (None,) * len(record.labels)
+    rows = zip(record.boxes.tolist(), record.labels, record.is_difficult, masks, strict=True)
+    size = record.height, record.width
+    for number, ((x1, y1, x2, y2), label, is_difficult, mask) in enumerate(rows, start=first):
+        about = {
             "id": number,
             "image_id": image_id,
             "category_id": int(label),
@@ -59,3 +62,7 @@ def _annotations(record: ImageRecord, image_id: int, first: int):
             "area": (x2 - x1) * (y2 - y1),
             "iscrowd": int(is_difficult),
         }
+        if mask is not None:
+            about["area"] = run_length.area(mask, *size)
+            about["segmentation"] = {"size": list(size), "counts": mask.decode("ascii")}
+        yield about

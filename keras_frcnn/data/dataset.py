@@ -27,6 +27,9 @@ class ImageRecord:
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))  # [M], 1..K
     is_difficult: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))  # [M]
     coco_id: int | None = None  # of the image in COCO's file, which result files refer to
+    # Of each object, the run lengths of its bitmap [height, width] (`keras_frcnn.run_length`), None
+    # where it has a box alone; empty where the data set was read without masks or has none.
+    masks: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Dataset:
     warnings: tuple[str, ...] = ()  # what was skipped or is doubtful, a line each, naming the file
     category_ids: tuple[int, ...] = ()  # of the labels 1..K in COCO's file; otherwise none
     notes: tuple[str, ...] = ()  # how it was read where that is not what the files say, a line each
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether an object has a mask."""
+        return any(mask is not None for record in self.images for mask in record.masks)
 
     def trainable(self) -> list[int]:
         """Places of the images that have an object to train on, one that is not difficult.

@@ -61,10 +61,10 @@ class HashSplits:
         return self._source.class_names()
 
     def records(
-        self, ids: Sequence[str], class_names: Sequence[str]
+        self, ids: Sequence[str], class_names: Sequence[str], with_masks: bool = True
     ) -> tuple[list[ImageRecord], list[str]]:
         """As the source has them."""
-        return self._source.records(ids, class_names)
+        return self._source.records(ids, class_names, with_masks)
 
     def image_files(self, ids: Sequence[str]) -> list[Path]:
         """As the source has them."""

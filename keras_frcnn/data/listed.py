@@ -64,7 +64,7 @@ class ListedSource:
         return self._class_names
 
     def records(
-        self, ids: Sequence[str], class_names: Sequence[str]
+        self, ids: Sequence[str], class_names: Sequence[str], with_masks: bool = True
     ) -> tuple[list[ImageRecord], list[str]]:
         """The records of the images `ids`, and a line about everything that is doubtful.
 
@@ -72,7 +72,9 @@ class ListedSource:
             InputError: an image is missing, unreadable or of another size than annotated; an
                 object is of a class that is not among `class_names`.
         """
-        return assembly.records([self._images[i] for i in ids], class_names, self._turns)
+        return assembly.records(
+            [self._images[i] for i in ids], class_names, self._turns, with_masks
+        )
 
     def image_files(self, ids: Sequence[str]) -> list[Path]:
         """The files of the images `ids`."""

@@ -33,7 +33,7 @@ class Source(Protocol):
         """
 
     def records(
-        self, ids: Sequence[str], class_names: Sequence[str]
+        self, ids: Sequence[str], class_names: Sequence[str], with_masks: bool = True
     ) -> tuple[list[ImageRecord], list[str]]:
         """The records of the images `ids`, and a line about everything that is doubtful.
 

@@ -116,7 +116,7 @@ class VocFolder:
         return tuple(sorted(found))
 
     def records(
-        self, ids: Sequence[str], class_names: Sequence[str]
+        self, ids: Sequence[str], class_names: Sequence[str], with_masks: bool = True
     ) -> tuple[list[ImageRecord], list[str]]:
         """The records of the images `ids`, and a line about everything that is doubtful.
 
@@ -134,7 +134,7 @@ class VocFolder:
                 f"{self._xml(missing[0])}: is missing; {len(missing)} of {len(ids)} images have no "
                 "annotation and count as images without objects"
             )
-        records, lines = assembly.records(images, class_names, self._turns)
+        records, lines = assembly.records(images, class_names, self._turns, with_masks)
         return records, warnings + lines
 
     def image_files(self, ids: Sequence[str]) -> list[Path]:

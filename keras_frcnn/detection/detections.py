@@ -22,6 +22,10 @@ class Detections:
     scores: np.ndarray  # float32 [D], probability of the class
     classes: np.ndarray  # int32 [D], 1..K
     class_names: tuple[str, ...] = ()  # of classes 1..K; empty where nobody has said
+    # Run lengths of each one's bitmap in the original image (`keras_frcnn.run_length`), of which
+    # `image_size` is (height, width); None where the detector predicts no masks.
+    masks: tuple[bytes, ...] | None = None
+    image_size: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name, dtype in (("boxes", np.float32), ("scores", np.float32), ("classes", np.int32)):
@@ -35,6 +39,14 @@ class Detections:
             raise InputError(
                 "detections need boxes [D, 4], scores [D] and classes [D], "
                 f"got shapes {list(map(list, shapes))}"
+            )
+        if self.masks is None:
+            return
+        object.__setattr__(self, "masks", tuple(self.masks))
+        if len(self.masks) != count or self.image_size is None:
+            raise InputError(
+                f"masks: must be one for each of {count} detections, with the image_size, not "
+                f"{len(self.masks)} with {self.image_size}"
             )
 
     def __len__(self) -> int:
@@ -55,14 +67,29 @@ class Detections:
     def above(self, min_score: float) -> "Detections":
         """Those whose score is at least `min_score`."""
         keep = self.scores >= min_score
-        return Detections(self.boxes[keep], self.scores[keep], self.classes[keep], self.class_names)
+        masks = None
+        if self.masks is not None:
+            masks = tuple(mask for mask, kept in zip(self.masks, keep, strict=True) if kept)
+        return Detections(
+            self.boxes[keep],
+            self.scores[keep],
+            self.classes[keep],
+            self.class_names,
+            masks,
+            self.image_size,
+        )
 
     def to_json(self, class_names: Sequence[str]) -> list[dict]:
         """One `{"class": name, "score": s, "box": [x1, y1, x2, y2]}` each, for `json.dump`.
 
+        With masks also `"mask": {"size": [height, width], "counts": text}`, COCO's run lengths.
         `class_names[k - 1]` names class k.
         """
-        return [
+        rows = zip(self.boxes, self.scores, self.classes, strict=True)
+        found = [
             {"class": class_names[k - 1], "score": float(score), "box": box.tolist()}
-            for box, score, k in zip(self.boxes, self.scores, self.classes, strict=True)
+            for box, score, k in rows
         ]
+        for about, mask in zip(found, self.masks or (), strict=False):
+            about["mask"] = {"size": list(self.image_size), "counts": mask.decode("ascii")}
+        return found

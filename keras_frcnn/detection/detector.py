@@ -58,7 +58,12 @@ class Detector:
 
         kind = getattr(model, "detector", self.kind)
         if kind != self.kind:
-            use = {"fast_rcnn": "use Detector", "faster_rcnn": "use ProposingDetector"}
+            use = {
+                "fast_rcnn": "use Detector",
+                "faster_rcnn": "use ProposingDetector",
+                "mask_fast_rcnn": "use MaskDetector",
+                "mask_rcnn": "use ProposingMaskDetector",
+            }
             needed = use.get(kind, "alone it detects nothing")
             raise InputError(f"model: {model.name} is {kind}, not {self.kind}; {needed}")
         self.model = model

@@ -45,8 +45,9 @@ class CutMaskTargets(keras.layers.Layer):
 
     Call it with rois [N, R, 4] and labels int [N, R], foreground first as `SampleRoIs` gives them,
     gt_boxes [N, G, 4] and gt_masks uint8 [N, G, F, F], each object's bitmap in the frame of its
-    box. It returns mask_rois [N, D, 4], the first D rows, mask_classes int32 [N, D] and targets
-    uint8 [N, D, M, M], 255 in rows that are not foreground. No gradient passes.
+    box, 255 where it has none. It returns mask_rois [N, D, 4], the first D rows, mask_classes
+    int32 [N, D] and targets uint8 [N, D, M, M], 255 in rows that are not foreground or without
+    mask. No gradient passes.
 
     Args:
         regions: D; an image has no more foreground RoIs than this.
@@ -67,10 +68,11 @@ class CutMaskTargets(keras.layers.Layer):
             rois, classes, gt_boxes, gt_masks = inputs
             # The match that made them foreground, found again: IoU and ties are the same.
             _, best = assign(rois, gt_boxes)
-            is_fg = classes > 0
-            own = tf.where(is_fg[:, None], framed(rois, tf.gather(gt_boxes, best)), 0.0)
-            targets = cut_masks(tf.gather(gt_masks, best), own, self.mask_size)
-            return tf.where(is_fg[:, None, None], targets, IGNORED)
+            own = tf.gather(gt_masks, best)
+            counts = (classes > 0) & (own[:, 0, 0] != IGNORED)
+            boxes = tf.where(counts[:, None], framed(rois, tf.gather(gt_boxes, best)), 0.0)
+            targets = cut_masks(own, boxes, self.mask_size)
+            return tf.where(counts[:, None, None], targets, IGNORED)
 
         m = self.mask_size
         with tf.device("CPU:0"):

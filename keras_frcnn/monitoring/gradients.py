@@ -10,11 +10,13 @@ from keras_frcnn.models.heads import part_of
 class TrainingStatistics(keras.callbacks.Callback):
     """Put into the log of every epoch, for the callbacks after this one in the list:
 
-    * `gradient_norm/all`, `/trunk`, `/rpn`, `/fc` and `/heads`: Euclidean norms of the gradient of
-      the loss (without weight decay) in the last mini-batch of the epoch, over all trained weights
-      and over those of each part that has some;
+    * `gradient_norm/all`, `/trunk`, `/rpn`, `/fc`, `/heads` and `/mask`: Euclidean norms of the
+      gradient of the loss (without weight decay) in the last mini-batch of the epoch, over all
+      trained weights and over those of each part that has some;
     * `foreground_share`: of the sampled RoIs, and `rpn_foreground_share`: of the sampled anchors,
       where there are such;
+    * `mask_accuracy`, `mask_false_positives` and `mask_false_negatives`: shares of the cells of the
+      foreground's masks (`mask_losses`), where masks are learnt;
     * `proposal_recall`: the share of the objects that the proposals reach, if it is known.
 
     Args:
@@ -44,5 +46,7 @@ class TrainingStatistics(keras.callbacks.Callback):
             logs[f"gradient_norm/{part}"] = math.sqrt(square)
         for column in [name for name in logs if name.endswith("cls_score_foreground_share")]:
             logs[column.replace("cls_score_", "")] = logs.pop(column)
+        for column in [name for name in logs if name.startswith("mask_logits_mask_")]:
+            logs[column.removeprefix("mask_logits_")] = logs.pop(column)
         if self.proposal_recall is not None:
             logs["proposal_recall"] = self.proposal_recall

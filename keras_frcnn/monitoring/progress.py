@@ -9,6 +9,7 @@ from tqdm import tqdm
 _LOSSES = {
     "cls_score_loss": "class",
     "bbox_pred_loss": "box",
+    "mask_logits_loss": "mask",
     "rpn_cls_score_loss": "anchor class",
     "rpn_bbox_pred_loss": "anchor box",
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 import keras
 
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.masking import MaskDetector, ProposingMaskDetector
 from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.detection.proposing import ProposingDetector
 from keras_frcnn.detection.test_time import TestOptions, TestTimeDetector, with_options
@@ -175,9 +176,10 @@ def detector_of(model: keras.Model, settings: Settings) -> Detector:
         "max_detections": settings.max_detections,
         "class_names": settings.class_names,
     }
-    if settings.detector == "fast_rcnn":
-        return Detector(model, **about)
-    return ProposingDetector(model, **about, options=options_of(settings))
+    if not settings.makes_proposals:
+        return (MaskDetector if settings.has_masks else Detector)(model, **about)
+    kind = ProposingMaskDetector if settings.has_masks else ProposingDetector
+    return kind(model, **about, options=options_of(settings))
 
 
 def proposer_of(

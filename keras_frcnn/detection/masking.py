@@ -1,0 +1,157 @@
+"""Detection with masks (He et al. 2017, section 3.1): of the boxes that were found, and only them.
+
+Shape letters: N images of H x W pixels, R proposals, D detections an image, K object classes, M x M
+cells of a mask.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_frcnn import boxes as box_ops
+from keras_frcnn import run_length
+from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
+from keras_frcnn.detection.detections import Detections
+from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.paste import paste
+from keras_frcnn.detection.postprocess import postprocess
+from keras_frcnn.detection.proposing import ProposingDetector
+from keras_frcnn.models.heads import MASK_ALIGN, MASK_PREDICTOR, REGION_LAYER
+
+
+class MaskDetector(Detector):
+    """A `Detector` that finds masks too.
+
+    Args:
+        model: as `keras_frcnn.models.mask_rcnn.MaskFastRCNN` builds it.
+        *args, **settings: as `Detector` takes them.
+    """
+
+    kind = "mask_fast_rcnn"
+
+    def __init__(self, model: keras.Model, *args, **settings):
+        super().__init__(model, *args, **settings)
+        self.box_model, self.mask_model = box_branch(model), mask_branch(model)
+
+    def detect(self, image: np.ndarray, proposals: np.ndarray) -> Detections:
+        """Detections of one image, best first; the arguments are those of `Detector.detect`."""
+        return with_masks(self._traced(image[None], proposals[None]), image, self.class_names)
+
+    def detect_batch(self, images, proposals):
+        """As `Detector.detect_batch`, and masks [N, D, M, M], probabilities in frames of boxes."""
+        image_size = tf.shape(images)[1:3]
+        size = scaled_size(image_size, self.min_side, self.max_side)
+        scale = box_scale(image_size, size)
+        scaled = pad_small(scale_image(images, size, self.pixel_means))
+        outputs = self.network_boxes(scaled, proposals * scale)
+        found = postprocess(
+            tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32)),
+            outputs["bbox_pred"],
+            proposals,
+            image_size,
+            self.score_threshold,
+            self.nms_iou,
+            self.max_detections,
+        )
+        masks = self.network_masks(outputs["features"], found[0] * scale, found[2])
+        return *found, masks
+
+    def network(self, images, rois):
+        """Scores and offsets for scaled images and RoIs in their pixels."""
+        outputs = self.network_boxes(images, rois)
+        return {name: outputs[name] for name in ("cls_score", "bbox_pred")}
+
+    def network_boxes(self, images, rois):
+        """Scores, offsets and features."""
+        return self.box_model({"images": images, "rois": rois}, training=False)
+
+    def network_masks(self, features, boxes, classes):
+        """Masks [N, D, M, M] of boxes in pixels of the scaled images."""
+        return probabilities(self.mask_model([features, boxes, classes], training=False), classes)
+
+
+class ProposingMaskDetector(ProposingDetector):
+    """A `ProposingDetector` that finds masks too.
+
+    Args:
+        model: as `keras_frcnn.models.mask_rcnn.MaskRCNN` builds it.
+        *args, **settings: as `ProposingDetector` takes them.
+    """
+
+    kind = "mask_rcnn"
+
+    def __init__(self, model: keras.Model, *args, **settings):
+        super().__init__(model, *args, **settings)
+        self.mask_model = mask_branch(model)
+
+    def examine(self, image: np.ndarray) -> tuple[Detections, np.ndarray]:
+        """The detections of one image and the proposals [P, 4] that they came from, best first."""
+        *found, proposals = self._traced(image[None])
+        proposals = proposals[0].numpy()
+        proposals = proposals[~box_ops.is_padding(proposals).numpy()]
+        return with_masks(found, image, self.class_names), proposals
+
+    def detect_batch(self, images):
+        """As `ProposingDetector.detect_batch`, and masks [N, D, M, M]."""
+        return self._examine(images)[:5]
+
+    def _examine(self, images):
+        features, proposals, _, scale = self.proposer.propose_scaled(images)
+        outputs = self.network_head(features, proposals * scale)
+        found = postprocess(
+            tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32)),
+            outputs["bbox_pred"],
+            proposals,
+            tf.shape(images)[1:3],
+            self.score_threshold,
+            self.nms_iou,
+            self.max_detections,
+        )
+        masks = self.network_masks(features, found[0] * scale, found[2])
+        return *found, masks, proposals
+
+    def network_masks(self, features, boxes, classes):
+        """Masks [N, D, M, M] of boxes in pixels of the scaled images."""
+        return probabilities(self.mask_model([features, boxes, classes], training=False), classes)
+
+
+def box_branch(model: keras.Model) -> keras.Model:
+    """Images and RoIs to scores, offsets and features: a `MaskFastRCNN` without its masks."""
+    layers = {layer.name: layer for layer in model.layers}
+    outputs = {name: layers[name].output for name in ("cls_score", "bbox_pred")}
+    outputs["features"] = layers[REGION_LAYER].input[0]
+    return keras.Model({name: model.input[name] for name in ("images", "rois")}, outputs)
+
+
+def mask_branch(model: keras.Model) -> keras.Model:
+    """Features, boxes in scaled pixels and their classes to the logits of masks."""
+    layers = {layer.name: layer for layer in model.layers}
+    features, rois = layers[MASK_ALIGN].input
+    predictor = layers[MASK_PREDICTOR]
+    return keras.Model([features, rois, predictor.input[1]], predictor.output)
+
+
+def probabilities(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Of logits [N, D, M, M] with classes [N, D]; zeros where the class is 0, a row of padding."""
+    is_real = (classes > 0)[:, :, None, None]
+    return tf.where(is_real, tf.sigmoid(tf.cast(logits, tf.float32)), 0.0)
+
+
+def with_masks(found, image: np.ndarray, class_names: tuple[str, ...]) -> Detections:
+    """The first image's detections, their masks pasted into its pixels.
+
+    Args:
+        found: boxes, scores, classes, count and masks, as `MaskDetector.detect_batch` has them.
+        image: [H, W, 3].
+    """
+    boxes, scores, classes, count, masks = (x[0].numpy() for x in found)
+    height, width = image.shape[:2]
+    pasted = (
+        run_length.from_bitmap(paste(mask, box, height, width))
+        for mask, box in zip(masks[:count], boxes[:count], strict=True)
+    )
+    return Detections(
+        *(boxes[:count], scores[:count], classes[:count], class_names),
+        tuple(pasted),
+        (height, width),
+    )

@@ -32,6 +32,12 @@ def from_bitmap(bitmap: np.ndarray) -> bytes:
     return coco_mask.encode(np.asfortranarray(bitmap, np.uint8))["counts"]
 
 
+def from_box(box: Sequence[float], height: int, width: int) -> bytes:
+    """A filled box (x1, y1, x2, y2), by the rules of polygons."""
+    x1, y1, x2, y2 = map(float, box)
+    return coco_mask.frPyObjects([[x1, y1, x2 - x1, y2 - y1]], height, width)[0]["counts"]
+
+
 def from_runs(runs: Sequence[int], height: int, width: int) -> bytes:
     """Of uncompressed run lengths.
 

@@ -33,7 +33,9 @@ def anchors(args) -> None:
     settings = Settings(**given(args))
     stride = TRUNKS[settings.trunk].stride
     split = args.split or training_split(args.data, args.data_dir)
-    dataset = load_dataset(args.data, split, args.data_dir, fractions=asked_fractions(args))
+    dataset = load_dataset(
+        args.data, split, args.data_dir, fractions=asked_fractions(args), masks=False
+    )
 
     objects = scaled_objects(dataset, settings.min_side, settings.max_side)
     ratios, scales = settings.anchor_ratios, [settings.anchor_scales]

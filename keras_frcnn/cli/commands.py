@@ -50,7 +50,9 @@ def train(args) -> None:
         settings = dataclasses.replace(settings, split=split)
     # Named again, the data set must have the run's classes by itself.
     names = asked_classes(args) or (settings.class_names if args.resume and not args.data else None)
-    dataset = load_dataset(settings.data, split, args.data_dir, names, settings.fractions)
+    dataset = load_dataset(
+        settings.data, split, args.data_dir, names, settings.fractions, settings.has_masks
+    )
     settings = completed(settings, dataset)
     # Before the search for proposals, which takes a while.
     _say_what_is_left_out(dataset)
@@ -168,9 +170,8 @@ def _validation(args, settings: Settings, recipe: Recipe | None) -> ValidationSe
             )
         return None
     spec = args.validate_data or settings.data
-    dataset = load_dataset(
-        spec, args.validate, args.data_dir, settings.class_names, settings.fractions
-    )
+    names, fractions = settings.class_names, settings.fractions
+    dataset = load_dataset(spec, args.validate, args.data_dir, names, fractions, settings.has_masks)
     if args.validate_proposals:
         settings = dataclasses.replace(settings, proposals=args.validate_proposals)
     metric = recipe_metric(spec, None if args.validate_data else of_its_data(recipe, settings))

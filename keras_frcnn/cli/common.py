@@ -9,12 +9,15 @@ from keras_frcnn.data.hash_splits import FRACTIONS
 from keras_frcnn.data.voc_annotation import tidy_name
 
 
-def load_dataset(spec, split, data_dir, class_names=None, fractions=None) -> Dataset:
+def load_dataset(
+    spec, split, data_dir, class_names=None, fractions=None, masks: bool = True
+) -> Dataset:
     """The data set of --data and its kind; how it was divided and what is doubtful in it is said.
 
-    `fractions` are those of --fractions, or a run's; the default ones if None.
+    `fractions` are those of --fractions, or a run's; the default ones if None. Without `masks` the
+    objects' masks are not looked at.
     """
-    dataset = data.load(spec, split or None, class_names, data_dir, fractions or FRACTIONS)
+    dataset = data.load(spec, split or None, class_names, data_dir, fractions or FRACTIONS, masks)
     for line in dataset.notes:
         print(line, file=sys.stderr)
     for line in dataset.warnings:

@@ -7,7 +7,7 @@ from keras_frcnn.cli.tested import tested
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError
-from keras_frcnn.evaluation.coco import evaluate_coco, format_coco
+from keras_frcnn.evaluation.coco import evaluate_coco, filled_boxes, format_coco
 from keras_frcnn.evaluation.coco_results import write_coco_results
 from keras_frcnn.evaluation.metrics import save_metrics
 from keras_frcnn.evaluation.results import write_detections
@@ -47,9 +47,15 @@ def judge(
     """The tables of VOC and COCO; metrics and curves are written into the folder, if any."""
     result = evaluate_voc(detections, dataset, metric)
     coco = evaluate_coco(detections, dataset)
+    tables = [format_table(result), format_coco(coco)]
+    masks = filled = None
+    if dataset.has_masks and any(found.masks is not None for found in detections):
+        masks = evaluate_coco(detections, dataset, of_masks=True)
+        filled = evaluate_coco(filled_boxes(detections, dataset), dataset, of_masks=True)
+        tables += [format_coco(masks), f"{format_coco(filled).splitlines()[0]}: filled boxes"]
     if folder:
         make_folder(folder)
         with replacing(folder / "precision_recall.png") as partial:
             draw_precision_recall(result).save(partial)
-        save_metrics(folder, dataset, result, coco)
-    return f"{format_table(result)}\n{format_coco(coco)}"
+        save_metrics(folder, dataset, result, coco, masks, filled)
+    return "\n".join(tables)

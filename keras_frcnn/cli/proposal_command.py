@@ -27,9 +27,8 @@ def proposals(args) -> None:
     _check(args)
     if args.run_dir:  # before the data set, which may take longer
         proposer, settings = load_proposer(args.run_dir, args.best, args.count)
-    dataset = load_dataset(
-        args.data, args.split, args.data_dir, asked_classes(args), asked_fractions(args)
-    )
+    names, fractions = asked_classes(args), asked_fractions(args)
+    dataset = load_dataset(args.data, args.split, args.data_dir, names, fractions, masks=False)
     if args.run_dir:
         found = network_proposals(proposer, dataset, Path(args.run_dir) / PROPOSALS)
     else:

@@ -39,9 +39,8 @@ Find = Callable[[Dataset], Sequence[np.ndarray]]
 def recall(args) -> None:
     """Compare the sources of proposals: print a table, write and draw it."""
     sources = _sources(args)
-    dataset = load_dataset(
-        args.data, args.split, args.data_dir, asked_classes(args), asked_fractions(args)
-    )
+    names, fractions = asked_classes(args), asked_fractions(args)
+    dataset = load_dataset(args.data, args.split, args.data_dir, names, fractions, masks=False)
     objects = sum(int((~record.is_difficult).sum()) for record in dataset.images)
     if not objects:
         raise InputError(f"{dataset.name}: has no object to find, so that there is no recall")

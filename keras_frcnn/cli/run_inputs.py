@@ -83,7 +83,8 @@ def detector_and_images(args) -> tuple[Detector, ImageSet, str]:
         raise InputError(f"--data: name what to test on, {run} was not trained on a recipe's data")
     fractions = asked_fractions(args) or settings.fractions
     # In the order of the run's labels.
-    dataset = load_dataset(data, split, args.data_dir, settings.class_names, fractions)
+    names = settings.class_names
+    dataset = load_dataset(data, split, args.data_dir, names, fractions, settings.has_masks)
     images = image_set(dataset, with_proposals(args, settings), args)
     _warn_of_training_images(run, images)
     return detector, images, args.metric or recipe_metric(data, recipe)

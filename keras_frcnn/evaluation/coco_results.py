@@ -1,8 +1,9 @@
 """COCO's result files: a list of detections, `[{"image_id", "category_id", "bbox", "score"}, ...]`.
 
-`bbox` is [x, y, width, height] in continuous pixels. Ids are those of COCO's own file where the
-data set is COCO's; otherwise images count from 1 in the order of the data set, and class k is
-category k. `file_name` and `category` stand beside them for readers without that file.
+`bbox` is [x, y, width, height] in continuous pixels, `segmentation`, where there are masks, run
+lengths of the image as {"size": [height, width], "counts": text}. Ids are those of COCO's own file
+where the data set is COCO's; otherwise images count from 1 in the order of the data set, and class
+k is category k. `file_name` and `category` stand beside them for readers without that file.
 """
 
 import json
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.segmentation import of_coco
 from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError, cut, shown
@@ -45,7 +47,7 @@ def coco_entries(
     ids: Sequence[int],
 ) -> list[dict[str, Any]]:
     """The entries of one image; `class_names` and `ids` are of the classes 1..K."""
-    return [
+    entries = [
         {
             "image_id": image_id,
             "category_id": ids[k - 1],
@@ -58,6 +60,11 @@ def coco_entries(
             found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
         )
     ]
+    if found.masks is not None:
+        for entry, mask in zip(entries, found.masks, strict=True):
+            size = list(found.image_size)
+            entry["segmentation"] = {"size": size, "counts": mask.decode("ascii")}
+    return entries
 
 
 def write_coco_results(
@@ -115,6 +122,7 @@ def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detec
         by_name = None
     labels = {number: k for k, number in enumerate(category_ids(dataset), start=1)}
     rows: list[list[list[float]]] = [[] for _ in dataset.images]
+    masks: list[list[bytes | None]] = [[] for _ in dataset.images]
     for number, entry in enumerate(entries):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
@@ -136,14 +144,43 @@ def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detec
             raise InputError(f"{where}: score is {shown(score)}, not a number")
         x, y, width, height = box
         rows[place].append([x, y, x + width, y + height, score, label])
-    return [from_rows(found, dataset.class_names) for found in rows]
+        masks[place].append(mask_of(where, entry.get("segmentation"), dataset.images[place]))
+    return [
+        from_rows(found, dataset.class_names, record, drawn)
+        for found, drawn, record in zip(rows, masks, dataset.images, strict=True)
+    ]
 
 
-def from_rows(rows: Sequence[Sequence[float]], class_names: Sequence[str]) -> Detections:
-    """Detections of rows x1, y1, x2, y2, score, class, the best first as detectors give them."""
+def mask_of(where: str, value: Any, record: ImageRecord) -> bytes | None:
+    """The run lengths of a mask as COCO has it; None where there is none.
+
+    Raises:
+        InputError: it is broken, or of another size than the image.
+    """
+    mask = of_coco(value)
+    return None if mask is None else mask.counts(where, record.height, record.width)
+
+
+def from_rows(
+    rows: Sequence[Sequence[float]],
+    class_names: Sequence[str],
+    record: ImageRecord,
+    masks: Sequence[bytes | None] = (),
+) -> Detections:
+    """Detections of rows x1, y1, x2, y2, score, class, the best first as detectors give them.
+
+    `masks` has one for each row or None for each, else there is an `InputError`.
+    """
+    if None in masks and any(mask is not None for mask in masks):
+        raise InputError(f"{record.filename}: some of its detections have masks, others none")
     table = np.array(rows, np.float64).reshape(-1, 6)
-    table = table[np.argsort(-table[:, 4], kind="stable")]
-    return Detections(table[:, :4], table[:, 4], table[:, 5], tuple(class_names))
+    order = np.argsort(-table[:, 4], kind="stable")
+    table = table[order]
+    about = table[:, :4], table[:, 4], table[:, 5], tuple(class_names)
+    if None in masks or not masks:
+        return Detections(*about)
+    size = record.height, record.width
+    return Detections(*about, tuple(masks[i] for i in order), size)
 
 
 def _place(

@@ -13,9 +13,17 @@ METRICS_FILE = "metrics.json"
 
 
 def save_metrics(
-    folder: Path, dataset: Dataset, result: Evaluation, coco: CocoEvaluation | None = None
+    folder: Path,
+    dataset: Dataset,
+    result: Evaluation,
+    coco: CocoEvaluation | None = None,
+    masks: CocoEvaluation | None = None,
+    filled: CocoEvaluation | None = None,
 ) -> None:
-    """Write `metrics.json`."""
+    """Write `metrics.json`: of boxes by the rules of VOC and COCO, of masks by COCO's.
+
+    `filled` is of the detections' boxes taken as masks.
+    """
     content = {
         "data": dataset.name,
         "metric": result.metric,
@@ -25,6 +33,13 @@ def save_metrics(
     if coco:
         content["COCO"] = {name: known(value) for name, value in coco.statistics.items()}
         content["COCO_AP"] = dict(zip(dataset.class_names, map(known, coco.class_ap), strict=True))
+    for name, evaluation in (("masks", masks), ("filled_boxes", filled)):
+        if evaluation:
+            statistics = {n: known(value) for n, value in evaluation.statistics.items()}
+            content[f"COCO_{name}"] = statistics | {"most_detections": evaluation.most}
+    if masks:
+        names = zip(dataset.class_names, map(known, masks.class_ap), strict=True)
+        content["COCO_masks_AP"] = dict(names)
     write_json(folder / METRICS_FILE, content)
 
 

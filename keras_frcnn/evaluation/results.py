@@ -7,7 +7,13 @@ from typing import Any
 from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError, cut, shown
-from keras_frcnn.evaluation.coco_results import from_entries, from_rows, is_finite, load_json
+from keras_frcnn.evaluation.coco_results import (
+    from_entries,
+    from_rows,
+    is_finite,
+    load_json,
+    mask_of,
+)
 from keras_frcnn.evaluation.voc_results import read_voc_results
 from keras_frcnn.files import write_json
 
@@ -60,11 +66,11 @@ def from_images(path: str | Path, content: dict[str, Any], dataset: Dataset) -> 
 
 
 def _entries(path: str | Path, content: dict[str, Any]):
-    """Where, file, class and numbers of each detection in a detections.json."""
+    """Where, file, class, numbers and mask of each detection in a detections.json."""
     for file, entries in content.items():
         if not isinstance(entries, list):
             raise InputError(f"{path}: {cut(file)}: is {shown(entries)}, not a list of detections")
-        yield f"{path}: {cut(file)}", file, None, ()
+        yield f"{path}: {cut(file)}", file, None, (), None
         for number, entry in enumerate(entries):
             where = f"{path}: {cut(file)}: detection {number}"
             if not isinstance(entry, dict):
@@ -72,7 +78,7 @@ def _entries(path: str | Path, content: dict[str, Any]):
             box = entry.get("box")
             if not isinstance(box, list) or len(box) != 4:
                 raise InputError(f"{where}: its box is {shown(box)}, not [x1, y1, x2, y2]")
-            yield where, file, entry.get("class"), (*box, entry.get("score"))
+            yield where, file, entry.get("class"), (*box, entry.get("score")), entry.get("mask")
 
 
 def _table(path: Path):
@@ -90,7 +96,7 @@ def _table(path: Path):
             raise InputError(f"{where} has {len(row)} columns, not {len(COLUMNS)}")
         name, class_name, score, *box = row
         try:
-            yield where, name, class_name, (*map(float, box), float(score))
+            yield where, name, class_name, (*map(float, box), float(score)), None
         except ValueError:
             raise InputError(f"{where}: score and box must be numbers") from None
 
@@ -100,7 +106,8 @@ def _from_rows(path: str | Path, found, dataset: Dataset) -> list[Detections]:
     places = _Places(dataset)
     labels = {name: k for k, name in enumerate(dataset.class_names, start=1)}
     rows: list[list[list[float]]] = [[] for _ in dataset.images]
-    for where, file, class_name, numbers in found:
+    masks: list[list[bytes | None]] = [[] for _ in dataset.images]
+    for where, file, class_name, numbers, mask in found:
         place = places.of(where, file)
         if not numbers:
             continue
@@ -110,7 +117,11 @@ def _from_rows(path: str | Path, found, dataset: Dataset) -> list[Detections]:
         if not all(map(is_finite, numbers)):
             raise InputError(f"{where}: score and box must be numbers, not {shown(numbers)}")
         rows[place].append([*numbers, labels[class_name]])
-    return [from_rows(boxes, dataset.class_names) for boxes in rows]
+        masks[place].append(mask_of(where, mask, dataset.images[place]))
+    return [
+        from_rows(of_image, dataset.class_names, record, drawn)
+        for of_image, drawn, record in zip(rows, masks, dataset.images, strict=True)
+    ]
 
 
 class _Places:

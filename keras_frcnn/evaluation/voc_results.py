@@ -102,7 +102,10 @@ def read_voc_results(directory: str | Path, dataset: Dataset) -> list[Detections
         for place, row in _rows(file, places, dataset.name):
             score, *box = row
             rows[place].append([*(np.float64(box) - _TO_VOC), score, labels[class_name]])
-    return [from_rows(found, dataset.class_names) for found in rows]
+    return [
+        from_rows(found, dataset.class_names, record)
+        for found, record in zip(rows, dataset.images, strict=True)
+    ]
 
 
 def _result_files(directory: Path) -> dict[Path, str]:

@@ -57,6 +57,7 @@ def fingerprint(images: ImageSet) -> Fingerprint:
                     _bytes(record.boxes, "<f4"),
                     _bytes(record.labels, "<i4"),
                     _bytes(record.is_difficult, "u1"),
+                    *(b" no mask" if mask is None else b" " + mask for mask in record.masks),
                 ),
                 _digest(_bytes(proposals, "<f4")),
             )

@@ -14,15 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn import run_length
 from keras_frcnn.data.images import TRAINING_FORMATS, TRANSPOSED, read_header
 from keras_frcnn.detection.detections import Detections
+from keras_frcnn.detection.paste import paste
 from keras_frcnn.errors import InputError, shown
 from keras_frcnn.export.client_rest import RestTransport
 from keras_frcnn.export.retries import with_retries
+from keras_frcnn.models import heads
 
 SIGNATURE = "serving_default"
 IMAGE, PROPOSALS = "image_bytes", "proposals"  # its inputs
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+MASKS = "detection_masks"  # an output of Mask R-CNN, probabilities in the frames of the boxes
 _ROUNDING = 1e-3  # of a box that ends at the border of the image
 
 _REST = re.compile(
@@ -164,7 +168,7 @@ def makes_proposals(path: str) -> bool:
     """
     detector = _described(path).get("detector")
     # Exports that do not say so are older than the first of this kind.
-    return isinstance(detector, dict) and detector.get("kind", "fast_rcnn") != "fast_rcnn"
+    return isinstance(detector, dict) and heads.makes_proposals(detector.get("kind", "fast_rcnn"))
 
 
 def _described(path: str) -> dict:
@@ -177,6 +181,8 @@ def _described(path: str) -> dict:
 
 def detections_of(outputs: Mapping, height: int, width: int, url: str) -> Detections:
     """The first row of an answer in pixels; its boxes are fractions (ymin, xmin, ymax, xmax).
+
+    Masks are pasted into the image.
 
     Args:
         outputs: of `serving_default`, by name.
@@ -206,4 +212,12 @@ def detections_of(outputs: Mapping, height: int, width: int, url: str) -> Detect
         raise InputError(f"{complaint}: classes must be whole numbers from 1 to {MAX_CLASSES}")
     ymin, xmin, ymax, xmax = boxes.T
     pixels = np.stack([xmin * width, ymin * height, xmax * width, ymax * height], axis=1)
-    return Detections(pixels, scores, classes)
+    if MASKS not in outputs:
+        return Detections(pixels, scores, classes)
+    masks = np.asarray(outputs[MASKS], np.float32)
+    m = masks.shape[-1] if masks.ndim else 0
+    if masks.shape != (1, d, m, m) or not m or not np.isfinite(masks).all():
+        raise InputError(f"{complaint}: {MASKS} has the shape {list(masks.shape)}, or no numbers")
+    pairs = zip(masks[0, :n], pixels, strict=True)
+    pasted = (run_length.from_bitmap(paste(mask, box, height, width)) for mask, box in pairs)
+    return Detections(pixels, scores, classes, (), tuple(pasted), (height, width))

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.masking import MaskDetector, ProposingMaskDetector
 from keras_frcnn.detection.proposing import ProposingDetector
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
@@ -30,15 +31,24 @@ SETTINGS = (
 )
 
 
-def traced(detector: Detector, model: keras.Model) -> "TracedDetector | TracedProposingDetector":
+CLASSES = tf.TensorSpec([None, None], tf.int32, "classes")
+
+
+def traced(detector: Detector, model: keras.Model) -> Detector:
     """Detects what `detector` does by networks that are traced once, here, for all signatures.
 
     Args:
         detector: whose settings these are.
         model: the model to trace, the detector's own or a conversion of it.
     """
-    kind = TracedDetector if detector.needs_proposals else TracedProposingDetector
-    return kind(detector, model)
+    kinds = {
+        kind.kind: kind
+        for kind in (
+            *(TracedDetector, TracedProposingDetector),
+            *(TracedMaskDetector, TracedProposingMaskDetector),
+        )
+    }
+    return kinds[detector.kind](detector, model)
 
 
 class TracedDetector(Detector):
@@ -63,15 +73,59 @@ class TracedProposingDetector(ProposingDetector):
 
     def __init__(self, detector: ProposingDetector, model: keras.Model):
         super().__init__(model, **_settings(detector), options=detector.options)
-        maps, head = self.proposer.maps, self.head
-        features = tf.TensorSpec(head.inputs[0].shape, head.inputs[0].dtype, "features")
-        self.variables = _matrices(maps) + _matrices(head)
-        self.proposer.network_maps = frozen_function(
-            maps, lambda images: maps(images, training=False), [IMAGES]
+        self.variables = _freeze_proposing(self)
+
+
+class TracedMaskDetector(MaskDetector):
+    """A `MaskDetector` for `traced`; `variables` are the weights that are no constants."""
+
+    def __init__(self, detector: MaskDetector, model: keras.Model):
+        super().__init__(model, **_settings(detector))
+        boxes = self.box_model
+        self.network_boxes = frozen_function(
+            boxes,
+            lambda images, rois: boxes({"images": images, "rois": rois}, training=False),
+            [IMAGES, ROIS],
         )
-        self.network_head = frozen_function(
-            head, lambda features, rois: head([features, rois], training=False), [features, ROIS]
-        )
+        self.variables = _matrices(boxes) + _freeze_masks(self)
+
+
+class TracedProposingMaskDetector(ProposingMaskDetector):
+    """A `ProposingMaskDetector` for `traced`; `variables` are the weights that are no constants."""
+
+    def __init__(self, detector: ProposingMaskDetector, model: keras.Model):
+        super().__init__(model, **_settings(detector), options=detector.options)
+        self.variables = _freeze_proposing(self) + _freeze_masks(self)
+
+
+def _freeze_proposing(detector):
+    """Trace the parts before and behind the proposals; returns their variables."""
+    maps, head = detector.proposer.maps, detector.head
+    detector.proposer.network_maps = frozen_function(
+        maps, lambda images: maps(images, training=False), [IMAGES]
+    )
+    detector.network_head = frozen_function(
+        head,
+        lambda features, rois: head([features, rois], training=False),
+        [_features(head), ROIS],
+    )
+    return _matrices(maps) + _matrices(head)
+
+
+def _freeze_masks(detector):
+    """Trace the mask branch; returns its variables."""
+    masks = detector.mask_model
+    detector.network_masks = frozen_function(
+        masks,
+        lambda features, rois, classes: masks([features, rois, classes], training=False),
+        [_features(masks), ROIS, CLASSES],
+    )
+    return _matrices(masks)
+
+
+def _features(part):
+    """Of the feature map that a part of a model reads."""
+    return tf.TensorSpec(part.inputs[0].shape, part.inputs[0].dtype, "features")
 
 
 def _settings(detector):

@@ -1,7 +1,8 @@
 """What an exported detector takes and returns: the contract between the graph and its clients.
 
 Shape letters: N images, R proposals an image (short rows padded), P proposals that the model makes
-of an image (300 unless set otherwise), K object classes, D detections an image.
+of an image (300 unless set otherwise), K object classes, D detections an image, M x M cells of a
+mask (28 x 28).
 
 | signature | takes | returns |
 |---|---|---|
@@ -20,7 +21,8 @@ x2 - x1; rows of four -1 are padding, and a row without area gives no detection.
 Detections are those of models of the TensorFlow Object Detection API, best first, all float32:
 `detection_boxes` [N, D, 4] as (ymin, xmin, ymax, xmax) in fractions of the upright image,
 `detection_scores` [N, D], `detection_classes` [N, D] in 1..K, `num_detections` [N]. Rows from
-`num_detections` on are zeros.
+`num_detections` on are zeros. Mask R-CNN adds `detection_masks` [N, D, M, M], probabilities in the
+frame of each box; `keras_frcnn.detection.paste` makes pixels of them, as the client does.
 
 `raw` returns, before any threshold or suppression and in the order of the proposals, float32:
 `raw_detection_scores` [N, R, K + 1], probabilities with the background at 0, and
@@ -41,6 +43,8 @@ import tensorflow as tf
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.export import inputs
+from keras_frcnn.models.heads import has_masks
+from keras_frcnn.models.mask_head import MASK_SIZE
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, "image_bytes")
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, "images")
@@ -117,22 +121,26 @@ def _one_by_one(answer, elements, specs):
 
 def _detection_specs(detector):
     d = detector.max_detections
-    return {
+    specs = {
         "detection_boxes": tf.TensorSpec([d, 4], tf.float32),
         "detection_scores": tf.TensorSpec([d], tf.float32),
         "detection_classes": tf.TensorSpec([d], tf.float32),
         "num_detections": tf.TensorSpec([], tf.float32),
     }
+    if has_masks(detector.kind):
+        specs["detection_masks"] = tf.TensorSpec([d, MASK_SIZE, MASK_SIZE], tf.float32)
+    return specs
 
 
 def _detections(detector, images, *proposals):
-    boxes, scores, classes, count = detector.detect_batch(images, *proposals)
-    return {
+    boxes, scores, classes, count, *masks = detector.detect_batch(images, *proposals)
+    outputs = {
         "detection_boxes": _normalized(boxes, images),
         "detection_scores": scores,
         "detection_classes": tf.cast(classes, tf.float32),
         "num_detections": tf.cast(count, tf.float32),
     }
+    return outputs | ({"detection_masks": masks[0]} if masks else {})
 
 
 def _raw_specs(detector):

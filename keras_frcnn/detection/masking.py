@@ -53,8 +53,8 @@ class MaskDetector(Detector):
             self.nms_iou,
             self.max_detections,
         )
-        masks = self.network_masks(outputs["features"], found[0] * scale, found[2])
-        return *found, masks
+        logits = self.network_masks(outputs["features"], found[0] * scale, found[2])
+        return *found, probabilities(logits, found[2])
 
     def network(self, images, rois):
         """Scores and offsets for scaled images and RoIs in their pixels."""
@@ -66,8 +66,8 @@ class MaskDetector(Detector):
         return self.box_model({"images": images, "rois": rois}, training=False)
 
     def network_masks(self, features, boxes, classes):
-        """Masks [N, D, M, M] of boxes in pixels of the scaled images."""
-        return probabilities(self.mask_model([features, boxes, classes], training=False), classes)
+        """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
+        return self.mask_model([features, boxes, classes], training=False)
 
 
 class ProposingMaskDetector(ProposingDetector):
@@ -107,12 +107,12 @@ class ProposingMaskDetector(ProposingDetector):
             self.nms_iou,
             self.max_detections,
         )
-        masks = self.network_masks(features, found[0] * scale, found[2])
-        return *found, masks, proposals
+        logits = self.network_masks(features, found[0] * scale, found[2])
+        return *found, probabilities(logits, found[2]), proposals
 
     def network_masks(self, features, boxes, classes):
-        """Masks [N, D, M, M] of boxes in pixels of the scaled images."""
-        return probabilities(self.mask_model([features, boxes, classes], training=False), classes)
+        """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
+        return self.mask_model([features, boxes, classes], training=False)
 
 
 def box_branch(model: keras.Model) -> keras.Model:

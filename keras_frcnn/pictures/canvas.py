@@ -6,6 +6,7 @@ Boxes are (x1, y1, x2, y2) in pixels of the image. Lines and letters grow with t
 import colorsys
 import math
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,6 +17,7 @@ _OKABE_ITO = (
 )  # fmt: skip
 GREY, WHITE = (190, 190, 190), (255, 255, 255)
 _CASING = (0, 0, 0, 100)  # round every line, so that it shows on any ground
+_FILL = 90  # of 255: how much the colour of a mask covers
 
 
 def class_colour(k: int) -> tuple[int, int, int]:
@@ -35,6 +37,10 @@ def _pixels(box, width: int, height: int) -> tuple[int, int, int, int]:
     x1, y1, x2, y2 = (round(float(x)) for x in box)
     left, top = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     return left, top, max(left, min(x2, width) - 1), max(top, min(y2, height) - 1)
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 class Canvas:
@@ -72,6 +78,34 @@ class Canvas:
             end = min(start + dash - 1, bottom)
             self._draw.rectangle((left, start, min(left + w, right), end), colour)
             self._draw.rectangle((max(right - w, left), start, right, end), colour)
+
+    def mask(self, bitmap: np.ndarray, colour) -> None:
+        """The pixels [H, W] of an object: filled so that it is seen through, with an outline.
+
+        The outline is inside, with a dark casing around it, so that it shows on any ground.
+        """
+        rows, columns = np.flatnonzero(bitmap.any(1)), np.flatnonzero(bitmap.any(0))
+        if not len(rows):
+            return
+        rim = self._casing
+        height, width = bitmap.shape
+        top, left = max(rows[0] - rim, 0), max(columns[0] - rim, 0)
+        bottom, right = min(rows[-1] + rim + 1, height), min(columns[-1] + rim + 1, width)
+        # The border of the image is none of the object.
+        inside = np.pad(bitmap[top:bottom, left:right].astype(np.uint8), self._line, mode="edge")
+        inner = cv2.erode(inside, _disc(self._line))
+        outer = cv2.dilate(inside, _disc(rim))
+        patch = np.zeros((*inside.shape, 4), np.uint8)
+        patch[outer > 0] = _CASING
+        patch[inside > 0] = (*colour, 255)
+        patch[inner > 0] = (*colour, _FILL)
+        patch = patch[self._line : -self._line, self._line : -self._line]
+        self._layer.alpha_composite(Image.fromarray(patch), (int(left), int(top)))
+
+    def has_room(self, box, text) -> bool:
+        """Whether a label with this text is no wider than the box."""
+        left, _, right, _ = _pixels(box, *self._image.size)
+        return self._fitted(text)[1] <= right - left + 1
 
     def dot(self, box, colour) -> None:
         """A dot in the middle of the box."""

@@ -12,6 +12,7 @@ from PIL import Image
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.pictures.canvas import GREY, WHITE, Canvas, class_colour
+from keras_frcnn.run_length import to_bitmap
 
 _THIN = 600  # see `Canvas`: lines for pictures of many boxes
 
@@ -19,27 +20,46 @@ _THIN = 600  # see `Canvas`: lines for pictures of many boxes
 def draw_detections(
     image: np.ndarray, detections: Detections, class_names: Sequence[str]
 ) -> Image.Image:
-    """Boxes with class and score; where labels collide, the higher score has the better place."""
-    canvas = Canvas(image)
+    """Boxes with class and score; where labels collide, the higher score has the better place.
+
+    Masks, where there are some, are drawn in place of boxes, the best on top, and labelled where
+    the label is no wider than the object: fields of cells would be nothing but labels.
+    """
+    masks = detections.masks
+    canvas = Canvas(image, 300 if masks is None else _THIN)
     order = np.argsort(-detections.scores, kind="stable")
     for i in order[::-1]:
-        canvas.box(detections.boxes[i], class_colour(detections.classes[i]))
+        colour = class_colour(detections.classes[i])
+        if masks is None:
+            canvas.box(detections.boxes[i], colour)
+        else:
+            canvas.mask(to_bitmap(masks[i], *image.shape[:2]), colour)
     for i in order:
         k = detections.classes[i]
         text = f"{class_names[k - 1]} {detections.scores[i]:.2f}"
-        canvas.label(detections.boxes[i], text, class_colour(k))
+        if masks is None or canvas.has_room(detections.boxes[i], text):
+            canvas.label(detections.boxes[i], text, class_colour(k))
     return canvas.finished()
 
 
 def draw_ground_truth(
     image: np.ndarray, record: ImageRecord, class_names: Sequence[str]
 ) -> Image.Image:
-    """The annotated boxes with their classes; difficult objects with dashed lines."""
-    canvas = Canvas(image)
-    for box, k, difficult in zip(record.boxes, record.labels, record.is_difficult, strict=True):
-        canvas.box(box, class_colour(k), dashed=difficult)
-    for box, k in zip(record.boxes, record.labels, strict=True):
-        canvas.label(box, class_names[k - 1], class_colour(k))
+    """The annotated boxes with their classes; difficult objects with dashed lines.
+
+    An object that has a mask is shown by that, unless it is difficult.
+    """
+    canvas = Canvas(image, _THIN if record.masks else 300)
+    masks = record.masks or (None,) * len(record.labels)
+    has_mask = [m is not None and not d for m, d in zip(masks, record.is_difficult, strict=True)]
+    for i, (box, k) in enumerate(zip(record.boxes, record.labels, strict=True)):
+        if has_mask[i]:
+            canvas.mask(to_bitmap(masks[i], *image.shape[:2]), class_colour(k))
+        else:
+            canvas.box(box, class_colour(k), dashed=record.is_difficult[i])
+    for box, k, is_mask in zip(record.boxes, record.labels, has_mask, strict=True):
+        if not is_mask or canvas.has_room(box, class_names[k - 1]):
+            canvas.label(box, class_names[k - 1], class_colour(k))
     return canvas.finished()
 
 

@@ -35,7 +35,7 @@ def from_bitmap(bitmap: np.ndarray) -> bytes:
 def from_box(box: Sequence[float], height: int, width: int) -> bytes:
     """A filled box (x1, y1, x2, y2), by the rules of polygons."""
     x1, y1, x2, y2 = map(float, box)
-    return coco_mask.frPyObjects([[x1, y1, x2 - x1, y2 - y1]], height, width)[0]["counts"]
+    return from_polygons([[x1, y1, x2, y1, x2, y2, x1, y2]], height, width)
 
 
 def from_runs(runs: Sequence[int], height: int, width: int) -> bytes:

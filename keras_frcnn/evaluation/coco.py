@@ -167,7 +167,9 @@ def _evaluate_class(
                 found.append(annotation(None, d.masks[n], score=score))
             else:
                 found.append(annotation(d.boxes[n], score=score))
-    images = sorted({annotation["image_id"] for annotation in (*objects, *found)})
+    numbers = sorted({annotation["image_id"] for annotation in (*objects, *found)})
+    records = {i: dataset.images[i] for i in numbers}
+    images = [{"id": i, "height": r.height, "width": r.width} for i, r in records.items()]
     sides = []
     with contextlib.redirect_stdout(io.StringIO()):  # it tells how long each part takes
         for annotations in (objects, found):
@@ -175,7 +177,7 @@ def _evaluate_class(
             for number, annotation in enumerate(annotations, start=1):
                 annotation["id"] = number
             side.dataset = {
-                "images": [{"id": i} for i in images],
+                "images": images,
                 "categories": [{"id": label}],
                 "annotations": annotations,
             }

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from keras_frcnn.detection.detector import Detector
-from keras_frcnn.detection.masking import MaskDetector, ProposingMaskDetector
+from keras_frcnn.detection.masking import MaskBranch, MaskDetector, ProposingMaskDetector
 from keras_frcnn.detection.proposing import ProposingDetector
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
@@ -107,25 +107,22 @@ def _freeze_proposing(detector):
     detector.network_head = frozen_function(
         head,
         lambda features, rois: head([features, rois], training=False),
-        [_features(head), ROIS],
+        [_spec(head.inputs[0]), ROIS],
     )
     return _matrices(maps) + _matrices(head)
 
 
 def _freeze_masks(detector):
     """Trace the mask branch; returns its variables."""
-    masks = detector.mask_model
+    branch = detector.mask_branch
     detector.network_masks = frozen_function(
-        masks,
-        lambda features, rois, classes: masks([features, rois, classes], training=False),
-        [_features(masks), ROIS, CLASSES],
+        branch, branch, [_spec(branch.features), ROIS, CLASSES]
     )
-    return _matrices(masks)
+    return _matrices(branch)
 
 
-def _features(part):
-    """Of the feature map that a part of a model reads."""
-    return tf.TensorSpec(part.inputs[0].shape, part.inputs[0].dtype, "features")
+def _spec(features):
+    return tf.TensorSpec(features.shape, features.dtype, "features")
 
 
 def _settings(detector):
@@ -137,9 +134,11 @@ def _matrices(model):
     return [w.value for w in model.weights if len(w.shape) == 2]
 
 
-def frozen_function(model: keras.Model, call: Callable, signature: list[tf.TensorSpec]):
-    """The concrete function of `call`, in which weights of `model` are what this module says."""
-    values = [(w, w.numpy()) for w in model.weights if len(w.shape) != 2]
+def frozen_function(
+    part: keras.Model | MaskBranch, call: Callable, signature: list[tf.TensorSpec]
+):
+    """The concrete function of `call`, in which weights of `part` are what this module says."""
+    values = [(w, w.numpy()) for w in part.weights if len(w.shape) != 2]
 
     def network(*inputs):
         constants = [(weight, tf.constant(value)) for weight, value in values]

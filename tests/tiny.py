@@ -17,7 +17,7 @@ def _build(images):
 
 def add_trunk(monkeypatch):
     """Let `TRUNKS` have "tiny", with a stride of 8 pixels."""
-    trunk = Trunk(_build, stride=8, pool_size=(3, 3), fc_units=(16, 16))
+    trunk = Trunk(_build, stride=8, pool_size=(3, 3), fc_units=(16, 16), mask_channels=8)
     monkeypatch.setitem(TRUNKS, "tiny", trunk)
 
 

@@ -16,7 +16,14 @@ from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.paste import paste
 from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.detection.proposing import ProposingDetector
-from keras_frcnn.models.heads import MASK_ALIGN, MASK_PREDICTOR, REGION_LAYER
+from keras_frcnn.models.heads import (
+    MASK_ALIGN,
+    MASK_CONVOLUTIONS,
+    MASK_PREDICTOR,
+    MASK_REGIONS,
+    MASK_UPSAMPLING,
+    REGION_LAYER,
+)
 
 
 class MaskDetector(Detector):
@@ -31,7 +38,7 @@ class MaskDetector(Detector):
 
     def __init__(self, model: keras.Model, *args, **settings):
         super().__init__(model, *args, **settings)
-        self.box_model, self.mask_model = box_branch(model), mask_branch(model)
+        self.box_model, self.mask_branch = box_branch(model), MaskBranch(model)
 
     def detect(self, image: np.ndarray, proposals: np.ndarray) -> Detections:
         """Detections of one image, best first; the arguments are those of `Detector.detect`."""
@@ -67,7 +74,7 @@ class MaskDetector(Detector):
 
     def network_masks(self, features, boxes, classes):
         """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
-        return self.mask_model([features, boxes, classes], training=False)
+        return self.mask_branch(features, boxes, classes)
 
 
 class ProposingMaskDetector(ProposingDetector):
@@ -82,7 +89,7 @@ class ProposingMaskDetector(ProposingDetector):
 
     def __init__(self, model: keras.Model, *args, **settings):
         super().__init__(model, *args, **settings)
-        self.mask_model = mask_branch(model)
+        self.mask_branch = MaskBranch(model)
 
     def examine(self, image: np.ndarray) -> tuple[Detections, np.ndarray]:
         """The detections of one image and the proposals [P, 4] that they came from, best first."""
@@ -112,7 +119,7 @@ class ProposingMaskDetector(ProposingDetector):
 
     def network_masks(self, features, boxes, classes):
         """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
-        return self.mask_model([features, boxes, classes], training=False)
+        return self.mask_branch(features, boxes, classes)
 
 
 def box_branch(model: keras.Model) -> keras.Model:
@@ -123,12 +130,29 @@ def box_branch(model: keras.Model) -> keras.Model:
     return keras.Model({name: model.input[name] for name in ("images", "rois")}, outputs)
 
 
-def mask_branch(model: keras.Model) -> keras.Model:
-    """Features, boxes in scaled pixels and their classes to the logits of masks."""
-    layers = {layer.name: layer for layer in model.layers}
-    features, rois = layers[MASK_ALIGN].input
-    predictor = layers[MASK_PREDICTOR]
-    return keras.Model([features, rois, predictor.input[1]], predictor.output)
+class MaskBranch:
+    """The layers of a model that make masks, called one after the other.
+
+    Not a Keras model of their tensors: where only some of these are inputs of the whole, Keras 3.15
+    changes them in the whole, which then cannot be saved.
+    """
+
+    def __init__(self, model: keras.Model):
+        names = MASK_ALIGN, MASK_REGIONS, *MASK_CONVOLUTIONS, MASK_UPSAMPLING, MASK_PREDICTOR
+        self.align, *self.hidden, self.predictor = map(model.get_layer, names)
+        self.features = self.align.input[0]  # as the graph has them
+
+    @property
+    def weights(self) -> list:
+        """Of all layers."""
+        return [w for layer in (*self.hidden, self.predictor) for w in layer.weights]
+
+    def __call__(self, features, boxes, classes):
+        """Features, boxes [N, D, 4] in scaled pixels and their classes to logits [N, D, M, M]."""
+        x = self.align(features, boxes)
+        for layer in self.hidden:
+            x = layer(x)
+        return self.predictor(x, classes)
 
 
 def probabilities(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:

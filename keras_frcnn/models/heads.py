@@ -15,6 +15,7 @@ REGION_OPS = ("pool", "align")  # RoI max pooling, RoIAlign
 FULLY_CONNECTED = ("fc6", "fc7")
 # The mask branch: what reads its regions, its hidden layers, and the one that knows the classes.
 MASK_ALIGN = "mask_align"
+MASK_REGIONS = "mask_regions"
 MASK_CONVOLUTIONS = ("mask_conv1", "mask_conv2", "mask_conv3", "mask_conv4")
 MASK_UPSAMPLING = "mask_upsampling"
 MASK_PREDICTOR = "mask_logits"

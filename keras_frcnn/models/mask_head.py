@@ -9,7 +9,13 @@ import tensorflow as tf
 from keras import layers
 
 from keras_frcnn.models.convolution import ConvReLU2D
-from keras_frcnn.models.heads import MASK_ALIGN, MASK_CONVOLUTIONS, MASK_PREDICTOR, MASK_UPSAMPLING
+from keras_frcnn.models.heads import (
+    MASK_ALIGN,
+    MASK_CONVOLUTIONS,
+    MASK_PREDICTOR,
+    MASK_REGIONS,
+    MASK_UPSAMPLING,
+)
 from keras_frcnn.models.roi_align import RoIAlign
 
 POOLED = 14  # cells of a region along a side
@@ -35,7 +41,7 @@ def mask_head(features, rois, classes, strides, num_classes: int, channels: int 
         return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
     x = RoIAlign(POOLED, strides, name=MASK_ALIGN)(features, rois)
-    x = RegionsAsImages(name="mask_regions")(x)
+    x = RegionsAsImages(name=MASK_REGIONS)(x)
     for name in MASK_CONVOLUTIONS:
         x = ConvReLU2D(channels, 3, kernel_initializer=fan_out(), name=name)(x)
     x = layers.Conv2DTranspose(

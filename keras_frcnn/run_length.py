@@ -51,6 +51,11 @@ def from_runs(runs: Sequence[int], height: int, width: int) -> bytes:
     ]
 
 
+def merge(masks: Sequence[bytes], height: int, width: int) -> bytes:
+    """The union of masks, one at least."""
+    return coco_mask.merge([as_rle(mask, height, width) for mask in masks])["counts"]
+
+
 def to_bitmap(counts: bytes, height: int, width: int) -> np.ndarray:
     """The bitmap, uint8 [H, W]."""
     return coco_mask.decode(as_rle(counts, height, width))

@@ -7,6 +7,8 @@ masks are broken.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from keras_frcnn import run_length
 from keras_frcnn.errors import InputError, cut, shown
 
@@ -84,12 +86,38 @@ class Drawn(NamedTuple):
 
     def counts(self, where: str, height: int, width: int) -> bytes:
         """As `Segmentation.counts`."""
-        if (self.height, self.width) != (height, width):
-            raise InputError(
-                f"{where}: its mask has {self.width} x {self.height} pixels, the image "
-                f"{width} x {height}"
-            )
-        return self.text
+        return RunLengths([self.height, self.width], self.text).counts(where, height, width)
+
+
+class Pasted(NamedTuple):
+    """A bitmap [h, w] whose first pixel lies at (x, y) of the image; what is outside is cut."""
+
+    bitmap: np.ndarray
+    x: int
+    y: int
+
+    def counts(self, where: str, height: int, width: int) -> bytes:
+        """As `Segmentation.counts`."""
+        whole = np.zeros((height, width), np.uint8)
+        rows = slice(max(self.y, 0), max(min(self.y + self.bitmap.shape[0], height), 0))
+        columns = slice(max(self.x, 0), max(min(self.x + self.bitmap.shape[1], width), 0))
+        inside = self.bitmap[
+            rows.start - self.y : rows.stop - self.y, columns.start - self.x : columns.stop - self.x
+        ]
+        if inside.size:
+            whole[rows, columns] = inside
+        return run_length.from_bitmap(whole)
+
+
+class Union(NamedTuple):
+    """Several masks of one object."""
+
+    parts: Sequence[Segmentation]
+
+    def counts(self, where: str, height: int, width: int) -> bytes:
+        """As `Segmentation.counts`."""
+        drawn = [part.counts(where, height, width) for part in self.parts]
+        return run_length.merge(drawn, height, width)
 
 
 class Unknown(NamedTuple):

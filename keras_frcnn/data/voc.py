@@ -6,11 +6,12 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from keras_frcnn.data import assembly, voc_orientation
+from keras_frcnn.data import assembly, voc_masks, voc_orientation
 from keras_frcnn.data.assembly import FoundImage, FoundObject
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.voc_annotation import VocAnnotation, VocObject, read_annotation
+from keras_frcnn.data.voc_files import Files, folder_called
 from keras_frcnn.data.voc_layout import find_layout, folder_splits
 from keras_frcnn.data.voc_lists import VocLists
 from keras_frcnn.data.voc_names import VocNames
@@ -128,6 +129,8 @@ class VocFolder:
                 named, the others are counted.
         """
         images = self._images(ids, self._read_annotations(ids))
+        if with_masks and self._masks.paths:
+            images = self._with_masks(images)
         warnings: list[str] = []
         if missing := [image_id for image_id in ids if self._annotation(image_id) is None]:
             warnings.append(
@@ -136,6 +139,21 @@ class VocFolder:
             )
         records, lines = assembly.records(images, class_names, self._turns, with_masks)
         return records, warnings + lines
+
+    @cached_property
+    def _masks(self) -> Files:
+        """The files that number the pixels of objects; in most data sets none."""
+        return Files(folder_called(self.root, voc_masks.OBJECTS), (".png",))
+
+    def _with_masks(self, images: Sequence[FoundImage]) -> list[FoundImage]:
+        faults, found = Faults(), []
+        for image in images:
+            paths = self._masks.paths.get(os.path.splitext(image.filename)[0])
+            with faults.of("masks", image.filename):
+                file = self._masks.folder / paths[0] if paths else None
+                found.append(voc_masks.with_masks(image, file) if file else image)
+        faults.check()
+        return found
 
     def image_files(self, ids: Sequence[str]) -> list[Path]:
         """The files of the images `ids`.

@@ -47,7 +47,7 @@ def convert_data(
 
     Image files are copied as they are. The folder appears when all of it is written and gives the
     same boxes bit for bit, the same classes in the same order of each image, and the same
-    difficult objects where the form has such.
+    difficult objects where the form has such. COCO's form keeps masks, too.
 
     Args:
         spec, data_dir: as `keras_frcnn.data.load.load` takes them; one data set, not a union.
@@ -87,6 +87,8 @@ def convert_data(
             os.replace(unfinished, to)
     except OSError as error:
         raise InputError(f"cannot write {to}: {error}") from error
+    if form != "coco" and any(record.masks for record in records):
+        warnings.append(f"{spec}: its masks are left out; --format coco keeps them")
     difficult = sum(int(record.is_difficult.sum()) for record in records)
     objects = sum(len(record.labels) for record in records)
     return Converted(len(records), objects, difficult, tuple(dict.fromkeys(warnings)))
@@ -134,6 +136,7 @@ def _check(
         same = np.array_equal(found.boxes, record.boxes)
         same &= np.array_equal(found.labels, record.labels)
         same &= form == "yolo" or np.array_equal(found.is_difficult, record.is_difficult)
+        same &= form != "coco" or found.masks == record.masks
         if not same:
             why = "give another --format"
             if form == "voc" and (record.boxes[:, 2:] - record.boxes[:, :2] <= 1).any():

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from keras_frcnn.data.shapes_drawing import Shape, draw_picture
+from keras_frcnn.data.voc_masks import write_objects
 from keras_frcnn.data.voc_writer import (
     WrittenObject,
     cached_folder,
@@ -19,7 +20,7 @@ from keras_frcnn.data.voc_writer import (
 from keras_frcnn.progress_bar import progress_bar
 
 # Part of the folder's name: raise it with every change to the pictures or their annotations.
-VERSION = 3
+VERSION = 4
 
 JPEG_QUALITY = 92
 
@@ -59,3 +60,4 @@ def _write_picture(folder: Path, image_id: str, image: np.ndarray, shapes: list[
         bndbox = (x1 + 1, y1 + 1, x2, y2)  # 1-based and inclusive
         objects.append(WrittenObject(shape.name, bndbox, shape.truncated, difficult=False))
     write_annotation(folder, filename, image.shape[:2], objects)
+    write_objects(folder, image_id, [shape.bitmap() for shape in shapes])

@@ -37,9 +37,13 @@ class Shape:
     coverage: np.ndarray  # [H, W], visible fraction of the pixel that belongs to the shape
     truncated: bool  # reaches out of the picture
 
+    def bitmap(self) -> np.ndarray:
+        """[H, W], the pixels of which it has half or more."""
+        return self.coverage >= 0.5
+
     def box(self) -> tuple[int, int, int, int]:
         """(x1, y1, x2, y2) around the visible part; x2 and y2 are exclusive."""
-        ys, xs = np.nonzero(self.coverage >= 0.5)
+        ys, xs = np.nonzero(self.bitmap())
         return int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
 
 

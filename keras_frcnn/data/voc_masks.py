@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from keras_frcnn import run_length
 from keras_frcnn.data.assembly import FoundImage, FoundObject
@@ -130,3 +131,20 @@ def _objects(file: Path, classes: Path, names: Sequence[str]) -> Iterator[FoundO
             raise InputError(f"{where}: {classes} has no class for it (value {class_value})")
         name = names[class_value]
         yield FoundObject(f"{where} ({name})", name, None, "", mask=mask)
+
+
+def write_objects(folder: Path, name: str, bitmaps: Sequence[np.ndarray]) -> None:
+    """Write SegmentationObject/NAME.png: object i, from 1 on, where the i-th bitmap [H, W] is true.
+
+    Where several are, the last one has the pixel. There are 1 to 254 of one size.
+    """
+    labels = np.zeros(bitmaps[0].shape, np.uint8)
+    for value, bitmap in enumerate(bitmaps, start=1):
+        labels[bitmap] = value
+    image = Image.fromarray(labels, mode="P")
+    # Any colours that can be told apart; what counts are the indices.
+    colours = np.random.default_rng(0).integers(64, 256, (256, 3), np.uint8)
+    colours[0] = 0
+    image.putpalette(colours.tobytes())
+    (folder / OBJECTS).mkdir(exist_ok=True)
+    image.save(folder / OBJECTS / f"{name}.png")

@@ -35,7 +35,7 @@ def test_same_seed_same_bytes_in_another_process(cache, tmp_path, monkeypatch):
     second = ran.stdout.strip()
     assert second.startswith(str(other_cache))
     assert files(first) == files(type(first)(second))
-    assert len(files(first)) == 9 * 2 + 2
+    assert len(files(first)) == 9 * 3 + 2
 
 
 def test_seeds_and_splits_differ_and_counts_only_add(cache):

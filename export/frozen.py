@@ -16,6 +16,8 @@ import tensorflow as tf
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.masking import MaskBranch, MaskDetector, ProposingMaskDetector
 from keras_frcnn.detection.proposing import ProposingDetector
+from keras_frcnn.models.heads import REGION_LAYER
+from keras_frcnn.models.roi_align import region_inputs
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
 ROIS = tf.TensorSpec([None, None, 4], tf.float32, "rois")
@@ -107,7 +109,7 @@ def _freeze_proposing(detector):
     detector.network_head = frozen_function(
         head,
         lambda features, rois: head([features, rois], training=False),
-        [_spec(head.inputs[0]), ROIS],
+        [_spec(region_inputs(detector.model.get_layer(REGION_LAYER))[0]), ROIS],
     )
     return _matrices(maps) + _matrices(head)
 
@@ -122,6 +124,9 @@ def _freeze_masks(detector):
 
 
 def _spec(features):
+    """Of the feature map, or of those of a pyramid's levels."""
+    if isinstance(features, list):
+        return [tf.TensorSpec(f.shape, f.dtype, f"features_{i}") for i, f in enumerate(features)]
     return tf.TensorSpec(features.shape, features.dtype, "features")
 
 
@@ -134,9 +139,7 @@ def _matrices(model):
     return [w.value for w in model.weights if len(w.shape) == 2]
 
 
-def frozen_function(
-    part: keras.Model | MaskBranch, call: Callable, signature: list[tf.TensorSpec]
-):
+def frozen_function(part: keras.Model | MaskBranch, call: Callable, signature: list[tf.TensorSpec]):
     """The concrete function of `call`, in which weights of `part` are what this module says."""
     values = [(w, w.numpy()) for w in part.weights if len(w.shape) != 2]
 

@@ -21,6 +21,7 @@ _MODULES = (
     "keras_frcnn.models.convolution",
     "keras_frcnn.models.depthwise",
     "keras_frcnn.models.detection_model",
+    "keras_frcnn.models.fpn",
     "keras_frcnn.models.joint_sampling",
     "keras_frcnn.models.layers",
     "keras_frcnn.models.losses",
@@ -30,6 +31,7 @@ _MODULES = (
     "keras_frcnn.models.propose",
     "keras_frcnn.models.roi_align",
     "keras_frcnn.models.rpn",
+    "keras_frcnn.models.rpn_levels",
     "keras_frcnn.training.optimizer",
 )
 

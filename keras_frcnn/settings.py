@@ -31,6 +31,24 @@ SEARCHES = ("fast", "quality")  # modes of selective search
 AUTO = "auto"
 
 
+# What the settings of anchors and proposals are where they are not given: for one map, and for a
+# pyramid, where the numbers before the suppression are those of a level (the authors' code).
+OF_ANCHORS = {
+    "anchor_scales": ((8.0, 16.0, 32.0), (8.0,)),
+    "proposals_train": (2000, 1000),
+    "proposals_test": (300, 1000),
+    "pre_nms_train": (12_000, 2000),
+    "pre_nms_test": (6000, 1000),
+    "proposal_min_size": (16.0, 0.0),
+}
+
+
+def _shown(name: str) -> str:
+    """How the table tells them."""
+    one, pyramid = (format_value(v).replace(".0", "") for v in OF_ANCHORS[name])
+    return f"{one}, for pyramids {pyramid}"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What `keras-frcnn train` was asked for; saved as `config.json` in the run directory.
@@ -129,14 +147,15 @@ class Settings:
         "what reads the regions of the feature map for scores and boxes: pool, RoI max pooling, or "
         "align, RoIAlign; masks are read by RoIAlign in any case",
         REGION_OPS,
-        shown="pool, for mask_rcnn and mask_fast_rcnn align",
+        shown="pool; align for mask_rcnn, mask_fast_rcnn and pyramids",
     )
     box_loss_weight: float = setting(1.0, "lambda of the multi-task loss", NOT_NEGATIVE)
-    anchor_scales: tuple[float, ...] = setting(
-        (8.0, 16.0, 32.0),
+    anchor_scales: tuple[float, ...] | None = setting(
+        None,
         "sides of square anchors in feature cells, 16 pixels of the scaled image; "
         "keras-frcnn anchors suggests some",
         POSITIVE,
+        shown=_shown("anchor_scales"),
     )
     anchor_ratios: tuple[float, ...] = setting(
         (0.5, 1.0, 2.0), "height over width of the anchors", POSITIVE
@@ -145,17 +164,35 @@ class Settings:
     rpn_box_loss_weight: float = setting(
         1.0, "weight of the box regression in the loss of the region proposals", NOT_NEGATIVE
     )
-    proposals_train: int = setting(2000, "proposals of an image in training, at most", POSITIVE)
-    proposals_test: int = setting(300, "proposals of an image in detection, at most", POSITIVE)
-    pre_nms_train: int = setting(
-        12_000, "boxes of which joint training suppresses some, the best ones", POSITIVE
+    proposals_train: int | None = setting(
+        None,
+        "proposals of an image in training, at most",
+        POSITIVE,
+        shown=_shown("proposals_train"),
     )
-    pre_nms_test: int = setting(6000, "the same in detection", POSITIVE)
+    proposals_test: int | None = setting(
+        None,
+        "proposals of an image in detection, at most",
+        POSITIVE,
+        shown=_shown("proposals_test"),
+    )
+    pre_nms_train: int | None = setting(
+        None,
+        "boxes of which joint training suppresses some, the best ones; of each level of a pyramid",
+        POSITIVE,
+        shown=_shown("pre_nms_train"),
+    )
+    pre_nms_test: int | None = setting(
+        None, "the same in detection", POSITIVE, shown=_shown("pre_nms_test")
+    )
     proposal_nms_iou: float = setting(
         0.7, "proposals of a higher IoU with a better one are suppressed", UP_TO_1
     )
-    proposal_min_size: float = setting(
-        16.0, "shorter side of a proposal in pixels of the image, at least", NOT_NEGATIVE
+    proposal_min_size: float | None = setting(
+        None,
+        "shorter side of a proposal in pixels of the image, at least",
+        NOT_NEGATIVE,
+        shown=_shown("proposal_min_size"),
     )
     rpn_steps: int = setting(
         80_000, "mini-batches of each training of region proposals in four steps", POSITIVE
@@ -231,8 +268,17 @@ class Settings:
     def _complete_detector(self) -> None:
         """Fill in and check what depends on which detector it is."""
         is_joint = self.detector in ("faster_rcnn", "mask_rcnn") and not self.alternating
+        is_pyramid = bool(TRUNKS[self.trunk].levels)
         if self.region_op is None:
-            object.__setattr__(self, "region_op", "align" if self.has_masks else "pool")
+            aligned = self.has_masks or is_pyramid
+            object.__setattr__(self, "region_op", "align" if aligned else "pool")
+        for name, defaults in OF_ANCHORS.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, defaults[is_pyramid])
+        if is_pyramid and self.region_op == "pool":
+            raise InputError("region_op: a pyramid's regions are read by RoIAlign; give align")
+        if is_pyramid and self.alternating:
+            raise InputError("alternating: pyramids are trained jointly; leave it out")
         if self.rois_per_image is None:
             object.__setattr__(self, "rois_per_image", 128 if is_joint else 64)
         if self.bg_iou_low is None:

@@ -52,7 +52,6 @@ def anchor_dataset(
     """
     source = TrainingImages(dataset, pixel_means, settings)
     masks = source.masks() if settings.has_masks else None
-    base = options.base()
 
     def example(i, k):
         key = source.key(i)
@@ -74,8 +73,7 @@ def anchor_dataset(
                 size,
                 gt_boxes,
                 tf.random.fold_in(key, _ANCHORS),
-                base,
-                options.stride,
+                options,
                 settings.anchors_per_image,
             )
         rows = tf.concat([tf.cast(labels, tf.float32)[:, None], targets], axis=1)

@@ -3,11 +3,12 @@
 Shape letters: I anchors inside the image, M ground-truth boxes, S anchors sampled from an image.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.models.anchors import inside_anchors
+from keras_frcnn.models.rpn import ProposalOptions
+from keras_frcnn.models.rpn_levels import anchor_places
 from keras_frcnn.sampling import assign, take
 
 
@@ -56,12 +57,21 @@ def sample_anchors(
     return positive, take(order, labels == 0, anchors_per_image - tf.size(positive))
 
 
+def _inside(size: tf.Tensor, options: ProposalOptions) -> tuple[tf.Tensor, tf.Tensor]:
+    """`inside_anchors` of the one level or of all."""
+    found = [inside_anchors(size, *place) for place in anchor_places(options)]
+    if not options.strides:
+        return found[0]
+    boxes, index = zip(*found, strict=True)
+    index = [tf.pad(rows, [[0, 0], [1, 0]], constant_values=i) for i, rows in enumerate(index)]
+    return tf.concat(boxes, axis=0), tf.ensure_shape(tf.concat(index, axis=0), [None, 4])
+
+
 def anchor_targets(
     size: tf.Tensor,
     gt_boxes: tf.Tensor,
     seed: tf.Tensor,
-    base: np.ndarray,
-    stride: int,
+    options: ProposalOptions,
     anchors_per_image: int = 256,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """What a region proposal network learns from one image in one mini-batch.
@@ -70,15 +80,15 @@ def anchor_targets(
         size: (height, width) of the scaled image, without the padding of its batch, [2].
         gt_boxes: [M, 4] in its pixels, difficult objects left out.
         seed: int [2], as for `sample_anchors`.
-        base, stride: the anchors, as for `anchors.anchor_grid`.
+        options: the anchors.
         anchors_per_image: S.
 
     Returns:
-        index [S, 3] int32, rows (y, x, a); labels [S] int32, 1 object, 0 background; targets
-        [S, 4] (`encode`d, zero for background). If the image has too few candidates the last rows
-        are padding: index 0, label -1.
+        index [S, 3] int32, rows (y, x, a), of a pyramid [S, 4], rows (level, y, x, a); labels [S]
+        int32, 1 object, 0 background; targets [S, 4] (`encode`d, zero for background). If the image
+        has too few candidates the last rows are padding: index 0, label -1.
     """
-    anchors, index = inside_anchors(size, base, stride)
+    anchors, index = _inside(size, options)
     labels, matched = assign_anchors(anchors, gt_boxes)
     positive, negative = sample_anchors(labels, seed, anchors_per_image)
     chosen = tf.concat([positive, negative], axis=0)
@@ -88,7 +98,8 @@ def anchor_targets(
     missing = [[0, anchors_per_image - tf.size(chosen)]]
     return (
         tf.ensure_shape(
-            tf.pad(tf.gather(index, chosen), [*missing, [0, 0]]), (anchors_per_image, 3)
+            tf.pad(tf.gather(index, chosen), [*missing, [0, 0]]),
+            (anchors_per_image, index.shape[1]),
         ),
         tf.ensure_shape(
             tf.pad(tf.gather(labels, chosen), missing, constant_values=-1), (anchors_per_image,)

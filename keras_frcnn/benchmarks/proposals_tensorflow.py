@@ -14,7 +14,7 @@ from keras_frcnn.data.preprocessing import scale_image
 from keras_frcnn.detection.proposer import Proposer
 from keras_frcnn.export.frozen import frozen_function
 from keras_frcnn.export.precision import with_precision
-from keras_frcnn.models.propose import proposing
+from keras_frcnn.models.rpn_levels import proposing
 
 SIZES = tf.TensorSpec([None, 2], tf.int32)
 

@@ -17,6 +17,7 @@ from keras_frcnn.data.dataset import Dataset
 from keras_frcnn.data.images import read_image
 from keras_frcnn.data.load import training_split
 from keras_frcnn.data.preprocessing import scale_image
+from keras_frcnn.errors import InputError
 from keras_frcnn.file_names import printable
 from keras_frcnn.files import replacing
 from keras_frcnn.models.anchors import base_anchors, inside_anchors
@@ -31,6 +32,11 @@ MOST_DRAWN = 6  # objects of the photograph that is drawn
 def anchors(args) -> None:
     """Print the table of the given and of the suggested anchors; draw them."""
     settings = Settings(**given(args))
+    if TRUNKS[settings.trunk].levels:
+        raise InputError(
+            f"--trunk: {settings.trunk} is a pyramid, whose levels share their layers: no anchor "
+            "stays untrained, and there is nothing to choose"
+        )
     stride = TRUNKS[settings.trunk].stride
     split = args.split or training_split(args.data, args.data_dir)
     dataset = load_dataset(

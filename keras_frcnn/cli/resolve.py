@@ -11,9 +11,10 @@ from pathlib import Path
 
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs.directory import load_settings
-from keras_frcnn.settings import Settings, differences, option
+from keras_frcnn.settings import OF_ANCHORS, Settings, differences, option
 
 _KINDS = ("detector", "alternating")  # settings on which the defaults of others depend
 # Settings that only some trainings read.
@@ -69,7 +70,10 @@ def resolve(args: argparse.Namespace) -> Resolved:
     split = args.split or (start.split if saved or not args.data else "")
     # What is the recipe's for one detector is not for another.
     if any(asked.get(k, getattr(start, k)) != getattr(start, k) for k in _KINDS):
-        asked = {"rois_per_image": None, "bg_iou_low": None, **asked}
+        asked = {"rois_per_image": None, "bg_iou_low": None, "region_op": None, **asked}
+    trunk = asked.get("trunk", start.trunk)
+    if trunk in TRUNKS and bool(TRUNKS[trunk].levels) != bool(TRUNKS[start.trunk].levels):
+        asked = {**dict.fromkeys(OF_ANCHORS), "region_op": None, **asked}
     settings = dataclasses.replace(start, **asked, data=data, split=split)
     _refuse_ignored(settings, given(args))
     if recipe is None:  # there is no default data set to differ from

@@ -24,6 +24,7 @@ from keras_frcnn.models.heads import (
     MASK_UPSAMPLING,
     REGION_LAYER,
 )
+from keras_frcnn.models.roi_align import region_inputs
 
 
 class MaskDetector(Detector):
@@ -126,7 +127,7 @@ def box_branch(model: keras.Model) -> keras.Model:
     """Images and RoIs to scores, offsets and features: a `MaskFastRCNN` without its masks."""
     layers = {layer.name: layer for layer in model.layers}
     outputs = {name: layers[name].output for name in ("cls_score", "bbox_pred")}
-    outputs["features"] = layers[REGION_LAYER].input[0]
+    outputs["features"], _ = region_inputs(layers[REGION_LAYER])
     return keras.Model({name: model.input[name] for name in ("images", "rois")}, outputs)
 
 
@@ -140,7 +141,7 @@ class MaskBranch:
     def __init__(self, model: keras.Model):
         names = MASK_ALIGN, MASK_REGIONS, *MASK_CONVOLUTIONS, MASK_UPSAMPLING, MASK_PREDICTOR
         self.align, *self.hidden, self.predictor = map(model.get_layer, names)
-        self.features = self.align.input[0]  # as the graph has them
+        self.features, _ = region_inputs(self.align)  # as the graph has them
 
     @property
     def weights(self) -> list:

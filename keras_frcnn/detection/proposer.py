@@ -20,9 +20,11 @@ from keras_frcnn.data.preprocessing import (
 )
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.anchors import cells_of
+from keras_frcnn.models.fpn import OUTPUT
 from keras_frcnn.models.heads import REGION_LAYER
-from keras_frcnn.models.propose import proposing
+from keras_frcnn.models.roi_align import region_inputs
 from keras_frcnn.models.rpn import ProposalOptions
+from keras_frcnn.models.rpn_levels import proposing
 
 
 class Proposer:
@@ -50,13 +52,14 @@ class Proposer:
         if own and _anchors(options) != _anchors(own):
             raise InputError(
                 f"options: the anchors of {model.name} have scales {own.scales}, ratios "
-                f"{own.ratios} and stride {own.stride}; dataclasses.replace(model.options, ...) "
-                "changes only what may be another"
+                f"{own.ratios} and stride {own.strides or own.stride}; "
+                "dataclasses.replace(model.options, ...) changes only what may be another"
             )
         self.model = model
         self.pixel_means = pixel_means or model.pixel_means
         self.min_side = detection_side(model.min_side if min_side is None else min_side)
         self.max_side = max_side or model.max_side
+        self.options = options
         self.layer = proposing(options, options.pre_nms_test, options.test)
         self.maps = maps_of(model)
         # One trace for all sizes of images.
@@ -75,16 +78,26 @@ class Proposer:
 
         Returns:
             objectness [H', W', A], and cell [2], the (height, width) of a cell in pixels of the
-            image.
+            image. Of a pyramid with L levels they are those of all in the cells of the finest,
+            [H', W', A * L].
         """
         image_size = tf.shape(image)[:2]
         size = scaled_size(image_size, self.min_side, self.max_side)
         scaled = pad_small(scale_image(image[None], size, self.pixel_means))
-        scores = self.network_maps(scaled)["scores"][0]
-        rows, columns = cells_of(size, self.layer.stride).numpy()
-        objectness = tf.sigmoid(scores[..., 1] - scores[..., 0])[:rows, :columns]
-        cell = self.layer.stride / box_scale(image_size, size)[1::-1]
-        return objectness.numpy(), cell.numpy()
+        maps = self.network_maps(scaled)["scores"]
+        strides = self.options.strides or (self.options.stride,)
+        maps = maps if self.options.strides else [maps]
+        rows, columns = cells_of(size, strides[0]).numpy()
+        found = []
+        for scores, stride in zip(maps, strides, strict=True):
+            objectness = tf.sigmoid(scores[0, ..., 1] - scores[0, ..., 0])
+            times = stride // strides[0]
+            objectness = tf.repeat(tf.repeat(objectness, times, axis=0), times, axis=1)
+            found.append(objectness[:rows, :columns])
+        cell = strides[0] / box_scale(image_size, size)[1::-1]
+        # Ratios outside, and inside them the scales, or the levels, whose anchors differ likewise.
+        objectness = tf.stack(found, axis=-1)
+        return tf.reshape(objectness, [rows, columns, -1]).numpy(), cell.numpy()
 
     def propose_batch(self, images):
         """Proposals [N, P, 4] and objectness [N, P] of images [N, H, W, 3] of one size.
@@ -121,28 +134,29 @@ class Proposer:
 
 
 def _anchors(options: ProposalOptions):
-    return tuple(options.scales), tuple(options.ratios), options.stride
+    return tuple(options.scales), tuple(options.ratios), options.strides or options.stride
 
 
 def maps_of(model: keras.Model) -> keras.Model:
     """The part of a model that is dense: images to features [N, H', W', C], scores and deltas."""
     layers = {layer.name: layer for layer in model.layers}
-    features = layers["rpn_conv"].input
-    return keras.Model(
-        model.input["images"],
-        {
-            "features": features,
-            "scores": layers["rpn_scores"].output,
-            "deltas": layers["rpn_deltas"].output,
-        },
-        name="maps",
-    )
+    if "rpn_scores" in layers:
+        features = layers["rpn_conv"].input
+        said = {f"{what}": layers[f"rpn_{what}"].output for what in ("scores", "deltas")}
+    else:  # of a pyramid: a list for each
+        levels = range(2, 2 + len(model.options.strides))
+        features = [layers[f"{OUTPUT}{level}"].output for level in levels[:-1]]
+        said = {
+            what: [layers[f"rpn_{what}_p{level}"].output for level in levels]
+            for what in ("scores", "deltas")
+        }
+    return keras.Model(model.input["images"], {"features": features, **said}, name="maps")
 
 
 def head_of(model: keras.Model) -> keras.Model:
     """The part of a `FasterRCNN` behind the proposals: features and RoIs to scores and offsets."""
     layers = {layer.name: layer for layer in model.layers}
-    features, rois = layers[REGION_LAYER].input
+    features, rois = region_inputs(layers[REGION_LAYER])
     return keras.Model(
         [features, rois],
         {"cls_score": layers["cls_score"].output, "bbox_pred": layers["bbox_pred"].output},

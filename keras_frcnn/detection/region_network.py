@@ -59,7 +59,8 @@ def cache_key(proposer: Proposer) -> str:
     those of the machine that made them.
     """
     config = proposer.layer.get_config()
-    options = {k: config[k] for k in ("scales", "ratios", "stride", "nms_iou", "min_size")}
+    stride = "strides" if "strides" in config else "stride"
+    options = {k: config[k] for k in ("scales", "ratios", stride, "nms_iou", "min_size")}
     options |= {k: config[k] for k in ("pre_nms", "post_nms")}
     seen = (proposer.min_side, proposer.max_side, proposer.pixel_means)
     precision = sorted({layer.compute_dtype for layer in proposer.maps.layers})

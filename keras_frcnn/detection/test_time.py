@@ -3,7 +3,7 @@
 Shape letters: V views of an image, R proposals, K object classes, D detections.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.postprocess import decode_boxes, suppress
 from keras_frcnn.errors import InputError
+from keras_frcnn.models.heads import has_masks
 
 
 @dataclass(frozen=True)
@@ -189,5 +190,20 @@ def _seen(view, image: np.ndarray, proposals: np.ndarray | None, is_mirrored: bo
 
 
 def with_options(detector: Detector, options: TestOptions) -> Detector | TestTimeDetector:
-    """The detector itself where nothing is asked for."""
-    return detector if options == TestOptions() else TestTimeDetector(detector, options)
+    """The detector itself where nothing is asked for.
+
+    Raises:
+        InputError: it predicts masks, and more than another `nms_iou` is asked for: masks are of
+            the one image as the network sees it.
+    """
+    if options == TestOptions():
+        return detector
+    if not has_masks(detector.kind):
+        return TestTimeDetector(detector, options)
+    if replace(options, nms_iou=TestOptions.nms_iou) != TestOptions():
+        raise InputError(
+            f"--flip, --test-scales, --soft-nms, --no-box-regression: {detector.kind} finds masks "
+            "in the image as it is, at the run's scale; leave them out"
+        )
+    detector.nms_iou = options.nms_iou  # before its first trace
+    return detector

@@ -4,6 +4,7 @@ Shape letters: N images of H x W pixels, C channels.
 """
 
 import random
+from collections.abc import Sequence
 
 import keras
 from keras import layers
@@ -11,6 +12,7 @@ from keras import layers
 from keras_frcnn.models.convolution import ChannelwiseConv2D, ConvReLU2D
 
 STRIDE = 16  # of the features, in pixels
+PYRAMID_STRIDE = 32  # of the last tap of a pyramid
 
 
 def application_features(images, name: str, reader: str | int | None):
@@ -38,6 +40,33 @@ def application_features(images, name: str, reader: str | int | None):
     Returns:
         The Keras tensor of the features, [N, H / 16, W / 16, C].
     """
+    network = _network(name)
+    if reader is None:
+        features = network.output
+    else:
+        key = "name" if isinstance(reader, str) else "index"
+        features = network.get_layer(**{key: reader}).input
+    return _rebuilt(images, network, features, STRIDE).last
+
+
+def application_taps(images, name: str, taps: Sequence[str]) -> list:
+    """The same with the network's own strides, up to the outputs of several layers.
+
+    Args:
+        images, name: as for `application_features`.
+        taps: the layers, in the order of the network.
+
+    Returns:
+        The Keras tensors of their outputs.
+    """
+    network = _network(name)
+    last = network.get_layer(taps[-1]).output
+    results = _rebuilt(images, network, last, PYRAMID_STRIDE).results
+    return [results[tap] for tap in taps]
+
+
+def _network(name: str) -> keras.Model:
+    """The application, for any size of images."""
     # The initial values of this first copy are thrown away. It shall not use up random numbers, so
     # that those of the trunk depend on the seed alone.
     state = random.getstate()
@@ -45,12 +74,12 @@ def application_features(images, name: str, reader: str | int | None):
         include_top=False, weights=None, input_shape=(None, None, 3)
     )
     random.setstate(state)
-    if reader is None:
-        features = network.output
-    else:
-        key = "name" if isinstance(reader, str) else "index"
-        features = network.get_layer(**{key: reader}).input
-    rebuild = _Rebuild()
+    return network
+
+
+def _rebuilt(images, network: keras.Model, features, most: int) -> "_Rebuild":
+    """What has called copies of the layers up to `features` on `images`."""
+    rebuild = _Rebuild(most)
     keras.models.clone_model(
         keras.Model(network.input, features),
         input_tensors=images,
@@ -58,14 +87,16 @@ def application_features(images, name: str, reader: str | int | None):
         call_function=rebuild,
     )
     # Not the output of the clone, which Keras disconnects from images that are no input layer.
-    return rebuild.last
+    return rebuild
 
 
 class _Rebuild:
-    """Calls a copy of every layer, changed so that strides of all together end at `STRIDE`."""
+    """Calls a copy of every layer, changed so that strides of all together end at `most`."""
 
-    def __init__(self):
+    def __init__(self, most: int):
+        self.most = most
         self.last = None  # the result of the last layer
+        self.results = {}  # those of all layers by name
         self._reached = {}  # id of a tensor -> (its stride in pixels, dilation of what reads it)
         self._unpadded = {}  # id of a padded tensor -> the tensor before
 
@@ -85,7 +116,7 @@ class _Rebuild:
         if isinstance(layer, layers.Dropout):
             changes["rate"] = 0.0
         own_stride = max(getattr(layer, "strides", (1,)))
-        is_too_far = stride * own_stride > STRIDE
+        is_too_far = stride * own_stride > self.most
         if is_too_far:
             changes["strides"] = 1
         if dilation > 1 and max(getattr(layer, "kernel_size", (1,))) > 1:
@@ -100,7 +131,7 @@ class _Rebuild:
         self._reached[id(result)] = (
             (stride, dilation * own_stride) if is_too_far else (stride * own_stride, dilation)
         )
-        self.last = result
+        self.last = self.results[layer.name] = result
         return result
 
 

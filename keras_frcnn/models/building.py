@@ -12,6 +12,7 @@ from keras_frcnn.models import (
     heads,
 )
 from keras_frcnn.models.detection_model import DetectionModel
+from keras_frcnn.models.fpn import PadToMultiple, pyramid
 from keras_frcnn.models.layers import NormalizedRGB, RoIPool
 from keras_frcnn.models.roi_align import BinMax, RoIAlign
 from keras_frcnn.models.trunks import TRUNKS, Trunk, is_one_of
@@ -24,7 +25,7 @@ class Graph(NamedTuple):
     """The tensors of a detector before they are a model, so that a branch can be added."""
 
     trunk: Trunk
-    features: keras.KerasTensor  # [N, H', W', C]
+    features: keras.KerasTensor | list  # [N, H', W', C], or those of a pyramid's levels
     inputs: dict[str, keras.KerasTensor]
     outputs: dict[str, keras.KerasTensor]
     about: dict  # what the `DetectionModel` shall know
@@ -84,39 +85,46 @@ def description(
 
 
 def features_of(images, trunk: Trunk, rescale: bool):
-    """The feature map of scaled images [N, H, W, 3].
+    """The feature map of scaled images [N, H, W, 3], or the list of a pyramid's maps.
 
     Published weights expect their own pixels. Random ones need inputs of unit variance: without it
     VGG16 diverged within five steps (docs/results.md).
     """
     x = images
+    if trunk.levels:
+        x = PadToMultiple(max(trunk.levels), name="pad")(x)
     if trunk.pixel_std is not None:
-        x = NormalizedRGB(trunk.pixel_std, name="normalized_rgb")(images)
+        x = NormalizedRGB(trunk.pixel_std, name="normalized_rgb")(x)
     elif rescale:
-        x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(images)
-    return trunk.build(x)
+        x = layers.Rescaling(1 / PIXEL_STD, name="rescale")(x)
+    features = trunk.build(x)
+    return pyramid(features) if trunk.levels else features
 
 
-def regions_of(features, rois, trunk: Trunk, region_op: str):
+def regions_of(features, rois, trunk: Trunk, region_op: str | None):
     """The regions as the head of the trunk takes them, [N, R, height, width, C].
 
     Args:
-        features: [N, H', W', C].
+        features: [N, H', W', C], or those of a pyramid's levels.
         rois: [N, R, 4] in pixels of the scaled images.
         trunk: says how many cells a region has.
-        region_op: of `heads.REGION_OPS`. With "align" a head whose published weights know
-            max-pooled features, as VGG16's, gets the maxima of twice as many cells a side.
+        region_op: of `heads.REGION_OPS`; None: "align" for pyramids, else "pool". With "align" a
+            head whose published weights know max-pooled features, as VGG16's, gets the maxima of
+            twice as many cells a side.
 
     Raises:
         InputError: there is no such op.
     """
+    region_op = region_op or ("align" if trunk.levels else "pool")
+    if trunk.levels and region_op == "pool":
+        raise InputError("region_op: a pyramid's regions are read by RoIAlign; give align")
     if region_op not in heads.REGION_OPS:
         raise InputError(f"region_op: must be {' or '.join(heads.REGION_OPS)}, not {region_op!r}")
     if region_op == "pool":
         layer = RoIPool(trunk.pool_size, 1 / trunk.stride, name=heads.REGION_LAYER)
         return layer(features, rois)
     if "fc6" not in trunk.renamed:
-        return RoIAlign(trunk.pool_size, trunk.stride, name=heads.REGION_LAYER)(features, rois)
+        return RoIAlign(trunk.pool_size, trunk.strides, name=heads.REGION_LAYER)(features, rois)
     height, width = trunk.pool_size
     x = RoIAlign((2 * height, 2 * width), trunk.stride, name=heads.REGION_LAYER)(features, rois)
     return BinMax(name="region_max")(x)
@@ -131,7 +139,10 @@ def load_and_freeze(
         InputError: region proposals would neither be loaded nor trained; or as `load_pretrained`
             and `Trunk.frozen`.
     """
-    loaded = load_pretrained(model, trunk, weights) if weights is not None else heads.RPN
+    if weights is None:  # all at random, or copied from another run by the caller
+        loaded = [layer.name for layer in model.layers]
+    else:
+        loaded = load_pretrained(model, trunk, weights)
     frozen = trunk.frozen(finetune_from, detector) if weights or finetune_from else []
     # Whether or not a user's own trunk says what its parts are.
     is_trunk_frozen = finetune_from in heads.parts(detector)
@@ -142,8 +153,10 @@ def load_and_freeze(
         is_norm = isinstance(layer, layers.BatchNormalization)
         if is_norm or is_one_of(layer.name, frozen) or (is_trunk_frozen and is_trunk):
             layer.trainable = False
-            if layer.name in heads.RPN and layer.name not in loaded:
+            part = heads.part_of(layer.name)
+            if part in ("rpn", "fpn") and layer.weights and layer.name not in loaded:
+                what = "region proposal network" if part == "rpn" else "feature pyramid"
                 raise InputError(
-                    f"finetune_from: {finetune_from} would leave the region proposal network at "
-                    "its random weights; rpn trains it and the heads, but no layer of the trunk"
+                    f"finetune_from: {finetune_from} would leave the {what} at its random weights; "
+                    f"{part} trains it and what comes after it, but no layer before"
                 )

@@ -19,6 +19,7 @@ _STAGES = (
     (1, 3, 1, 320),
 )
 _DILATED_FROM = 15  # the block that takes the classifier of ImageNet from stride 16 to 32
+_TAPS = (3, 6, 14, 20)  # the blocks before the next step, and the last
 # Mean of the features after RoI max pooling, with ImageNet weights on photographs of VOC.
 _POOLED_MEAN = 1.25
 # What random weights have to make up for: photographs deviate by 58 of the 128 grey levels that
@@ -34,21 +35,34 @@ def efficientnet_lite1(images):
     from there on the depthwise kernels are dilated by 2, so that they see what they were trained
     on. The last convolution is linear, so features may be negative.
     """
-    x = _conv(images, 32, 3, "stem_conv", 2, "relu6", _STEM_GAIN)
-    number = 0
-    for blocks, size, first_stride, filters in _STAGES:
-        for stride in (first_stride,) + (1,) * (blocks - 1):
-            x = _block(x, number, size, stride, filters)
-            number += 1
+    x = _blocks(images, _DILATED_FROM)[-1]
     # The random fc6 learns slowly from inputs that all share a large mean: trained alone for 240
     # steps, the heads came to a class loss of 0.64 with this and 0.77 without.
     return layers.Rescaling(1.0, -_POOLED_MEAN, name="center")(x)
 
 
-def _block(x, number, size, stride, filters):
+def efficientnet_lite1_taps(images):
+    """The same network with its own strides: its last maps at strides 4, 8, 16 and 32."""
+    outputs = _blocks(images, None)
+    return [outputs[number] for number in _TAPS]
+
+
+def _blocks(images, dilated_from):
+    """The outputs of all blocks; from one of them on, if any, steps are replaced by dilation."""
+    x = _conv(images, 32, 3, "stem_conv", 2, "relu6", _STEM_GAIN)
+    outputs = []
+    for blocks, size, first_stride, filters in _STAGES:
+        for stride in (first_stride,) + (1,) * (blocks - 1):
+            number = len(outputs)
+            is_dilated = dilated_from is not None and number >= dilated_from
+            x = _block(x, number, size, stride, filters, is_dilated)
+            outputs.append(x)
+    return outputs
+
+
+def _block(x, number, size, stride, filters, is_dilated):
     """Expand, convolve by channels, project; the input is added where that is possible."""
     name = f"block{number}"
-    is_dilated = number >= _DILATED_FROM
     y = x
     if number > 0:
         y = _conv(y, 6 * x.shape[-1], 1, f"{name}_expand", activation="relu6")

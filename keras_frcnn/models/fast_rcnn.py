@@ -38,7 +38,7 @@ def FastRCNN(
     min_side: int | Sequence[int] = 600,
     max_side: int = 1000,
     rescale: bool | None = None,
-    region_op: str = "pool",
+    region_op: str | None = None,
 ) -> DetectionModel:
     """Build the detector.
 
@@ -65,7 +65,7 @@ def FastRCNN(
         rescale: whether the network divides its input by `PIXEL_STD`; by default where its
             weights are random. Trunks that have a `pixel_std` divide by that in any case.
         region_op: what reads the regions, "pool" for RoI max pooling, or "align" for RoIAlign
-            (`building.regions_of`).
+            (`building.regions_of`); by default the former, for pyramids the latter.
 
     Returns:
         A model from `{"images": [N, H, W, 3], "rois": [N, R, 4]}` (scaled images as
@@ -96,7 +96,7 @@ def fast_rcnn_graph(
     min_side: int | Sequence[int],
     max_side: int,
     rescale: bool | None,
-    region_op: str,
+    region_op: str | None,
 ) -> Graph:
     """The graph of the detector, to which others add; the arguments are those of `FastRCNN`."""
     spec = checked_trunk(trunk)

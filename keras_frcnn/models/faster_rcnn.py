@@ -4,7 +4,6 @@ Shape letters: N images of H x W scaled pixels, S anchors sampled from an image,
 boxes, P proposals, R RoIs, K object classes.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,10 +20,11 @@ from keras_frcnn.models.building import (
 )
 from keras_frcnn.models.detection_model import DetectionModel
 from keras_frcnn.models.fast_rcnn import USUAL_TARGETS, checked_targets
+from keras_frcnn.models.fpn import coarser
 from keras_frcnn.models.heads import box_head
 from keras_frcnn.models.joint_sampling import CarryTargets, SampleRoIs
-from keras_frcnn.models.propose import proposing
 from keras_frcnn.models.rpn import ProposalOptions, TakeAnchors, rpn_head
+from keras_frcnn.models.rpn_levels import TakeLevelAnchors, options_for, proposing
 from keras_frcnn.models.trunks import Trunk
 
 
@@ -49,19 +49,19 @@ def RegionProposalNetwork(
 
     Returns:
         A model from `{"images": [N, H, W, 3], "anchors": [N, S, 3]}`, rows (y, x, a) of the sampled
-        anchors, to `{"rpn_cls_score": [N, S, 2] logits, "rpn_bbox_pred": [N, S, 1, 4] deltas}`,
-        both float32.
+        anchors, of a pyramid [N, S, 4], rows (level, y, x, a), to
+        `{"rpn_cls_score": [N, S, 2] logits, "rpn_bbox_pred": [N, S, 1, 4] deltas}`, both float32.
 
     Raises:
         InputError: as `FastRCNN`.
     """
     spec = checked_trunk(trunk)
-    options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
+    options = options_for(options, spec)
     images = keras.Input((None, None, 3), name="images")
-    anchors = keras.Input((None, 3), name="anchors", dtype="int32")
+    anchors = _anchors_input(options)
     features = features_of(images, spec, weights is None if rescale is None else rescale)
-    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base()))
-    rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(scores, deltas, anchors)
+    scores, deltas = _proposal_maps(features, spec, options)
+    rpn_cls_score, rpn_bbox_pred = _taken(scores, deltas, anchors)
     model = DetectionModel(
         {"images": images, "anchors": anchors},
         {"rpn_cls_score": rpn_cls_score, "rpn_bbox_pred": rpn_bbox_pred},
@@ -88,7 +88,7 @@ def FasterRCNN(
     min_side: int | Sequence[int] = 600,
     max_side: int = 1000,
     rescale: bool | None = None,
-    region_op: str = "pool",
+    region_op: str | None = None,
 ) -> DetectionModel:
     """Build the detector with the graph of its joint training (section 3.2, "approximate").
 
@@ -111,7 +111,8 @@ def FasterRCNN(
             images [N, H, W, 3], padded right and below to one size,
             image_sizes int32 [N, 2], (height, width) without the padding,
             box_scales [N, 2], (x, y): scaled pixels in one of the original image,
-            anchors int32 [N, S, 3], rows (y, x, a) of the sampled anchors,
+            anchors int32 [N, S, 3], rows (y, x, a) of the sampled anchors, of a pyramid
+                [N, S, 4], rows (level, y, x, a),
             gt_boxes [N, M, 4] in scaled pixels, rows of zeros are padding,
             gt_classes int32 [N, M], 1..K,
             seed int32 [N, 2], of the drawing of RoIs,
@@ -154,11 +155,11 @@ def faster_rcnn_graph(
     min_side: int | Sequence[int],
     max_side: int,
     rescale: bool | None,
-    region_op: str,
+    region_op: str | None,
 ) -> JointGraph:
     """The graph of the detector, to which others add; the arguments are those of `FasterRCNN`."""
     spec = checked_trunk(trunk)
-    options = dataclasses.replace(options or ProposalOptions(), stride=spec.stride)
+    options = options_for(options, spec)
     about = description(class_names, trunk, min_side, max_side)
     classes = len(about["class_names"])
     mean, std = checked_targets(USUAL_TARGETS if targets is None else targets, classes)
@@ -166,17 +167,15 @@ def faster_rcnn_graph(
         "images": keras.Input((None, None, 3), name="images"),
         "image_sizes": keras.Input((2,), name="image_sizes", dtype="int32"),
         "box_scales": keras.Input((2,), name="box_scales", dtype="float32"),
-        "anchors": keras.Input((None, 3), name="anchors", dtype="int32"),
+        "anchors": _anchors_input(options),
         "gt_boxes": keras.Input((None, 4), name="gt_boxes", dtype="float32"),
         "gt_classes": keras.Input((None,), name="gt_classes", dtype="int32"),
         "seed": keras.Input((2,), name="seed", dtype="int32"),
     }
     rescale = weights is None if rescale is None else rescale
     features = features_of(inputs["images"], spec, rescale)
-    scores, deltas = rpn_head(features, spec.rpn_channels, len(options.base()))
-    rpn_cls_score, rpn_bbox_pred = TakeAnchors(name="take_anchors")(
-        scores, deltas, inputs["anchors"]
-    )
+    scores, deltas = _proposal_maps(features, spec, options)
+    rpn_cls_score, rpn_bbox_pred = _taken(scores, deltas, inputs["anchors"])
     propose = proposing(options, options.pre_nms_train, options.train)
     proposals, _ = propose(scores, deltas, inputs["image_sizes"], inputs["box_scales"])
     rois, labels, roi_targets = SampleRoIs(rois_per_image, bg_iou_low, name="sample_rois")(
@@ -195,3 +194,19 @@ def faster_rcnn_graph(
     }
     about |= {"target_mean": mean, "target_std": std, "options": options}
     return JointGraph(Graph(spec, features, inputs, outputs, about), rois, labels)
+
+
+def _anchors_input(options: ProposalOptions):
+    return keras.Input((None, 4 if options.strides else 3), name="anchors", dtype="int32")
+
+
+def _proposal_maps(features, trunk: Trunk, options: ProposalOptions):
+    """What the network says of all anchors; of a pyramid lists, with a coarser level at the end."""
+    maps = [*features, coarser(features[-1])] if trunk.levels else features
+    return rpn_head(maps, trunk.rpn_channels, len(options.base()))
+
+
+def _taken(scores, deltas, anchors):
+    """What it says of the sampled ones."""
+    kind = TakeLevelAnchors if isinstance(scores, list) else TakeAnchors
+    return kind(name="take_anchors")(scores, deltas, anchors)

@@ -30,6 +30,7 @@ FLOAT32 = (
     *PREDICTORS,
     *("bbox_per_class", "bbox_pred"),
     *("rpn_cls_score", "rpn_scores", "rpn_bbox_deltas", "rpn_deltas"),
+    *(f"rpn_{what}_p{level}" for what in ("scores", "deltas") for level in range(2, 7)),
 )
 
 _BOX_HEAD = {
@@ -65,11 +66,13 @@ def has_masks(detector: str) -> bool:
 
 
 def part_of(layer: str) -> str:
-    """What a layer belongs to: "fc", "heads", "mask", "rpn" or "trunk"."""
+    """What a layer belongs to: "fc", "fpn", "heads", "mask", "rpn" or "trunk"."""
     if layer in FULLY_CONNECTED:
         return "fc"
     if layer in MASK:
         return "mask"
+    if layer.startswith("fpn_"):
+        return "fpn"
     if layer in RPN:
         return "rpn"
     return "heads" if layer in PREDICTORS else "trunk"

@@ -21,6 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_frcnn.models.counting import count_of_mini_batch
+
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
 class ClassificationLoss(keras.losses.Loss):
@@ -79,18 +81,6 @@ def rpn_box_loss(weight: float = 1.0) -> BoxRegressionLoss:
     a weight of about 1.07.
     """
     return BoxRegressionLoss([[1 / 9] * 4], weight / 9, name="rpn_box_regression_loss")
-
-
-def count_of_mini_batch(real: tf.Tensor) -> tf.Tensor:
-    """How many hold in the whole mini-batch, on all replicas: RoIs that are real, or cells.
-
-    At least 1, so that a batch of padding alone has loss 0.
-    """
-    count = tf.reduce_sum(tf.cast(real, tf.float32))
-    replica = tf.distribute.get_replica_context()
-    if replica is not None:  # None while Keras infers shapes inside a strategy's scope
-        count = replica.all_reduce(tf.distribute.ReduceOp.SUM, count)
-    return tf.maximum(count, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")

@@ -11,7 +11,7 @@ In joint training the model cuts the targets itself; they come beside the logits
 import keras
 import tensorflow as tf
 
-from keras_frcnn.models.losses import count_of_mini_batch
+from keras_frcnn.models.counting import count_of_mini_batch
 
 IGNORED = 255
 

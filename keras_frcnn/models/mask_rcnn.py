@@ -115,7 +115,7 @@ def _masks(graph: Graph, rois, classes):
         graph.features,
         rois,
         classes,
-        graph.trunk.stride,
+        graph.trunk.strides,
         len(graph.about["class_names"]),
         graph.trunk.mask_channels,
     )

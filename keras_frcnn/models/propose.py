@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.models.anchors import anchor_grid, base_anchors, cells_of
-from keras_frcnn.models.rpn import ProposalOptions
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")
@@ -136,17 +135,3 @@ class Propose(keras.layers.Layer):
         """The constructor's arguments."""
         names = ("scales", "ratios", "stride", "pre_nms", "post_nms", "nms_iou", "min_size")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def proposing(options: ProposalOptions, pre_nms: int | None, post_nms: int) -> Propose:
-    """The layer for some options, with the numbers of training or of detection."""
-    return Propose(
-        options.scales,
-        options.ratios,
-        options.stride,
-        pre_nms,
-        post_nms,
-        options.nms_iou,
-        options.min_size,
-        name="propose",
-    )

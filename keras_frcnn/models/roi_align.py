@@ -121,6 +121,12 @@ def roi_levels(boxes: tf.Tensor, strides: Sequence[int]) -> tf.Tensor:
     return tf.add_n(reached) if reached else tf.zeros(tf.shape(area), tf.int32)
 
 
+def region_inputs(layer: keras.layers.Layer):
+    """The features, a list of a pyramid's, and the RoIs that a layer of regions is called with."""
+    *features, rois = keras.tree.flatten(layer.input)
+    return features if len(getattr(layer, "strides", (1,))) > 1 else features[0], rois
+
+
 def _as_list(features):
     return list(features) if isinstance(features, (list, tuple)) else [features]
 

@@ -32,6 +32,9 @@ class ProposalOptions:
     pre_nms_test: int | None = 6000
     test: int = 300
     stride: int = 16  # pixels a cell; a model's are those of its trunk
+    # Of the levels of a pyramid, in place of `stride`; before the suppression there and after it
+    # the numbers are those of a level.
+    strides: tuple[int, ...] = ()
 
     def base(self) -> np.ndarray:
         """The anchors of the first cell, [A, 4]."""
@@ -42,12 +45,13 @@ def rpn_head(features, channels: int, anchors: int):
     """A hidden layer that sees 3 x 3 cells, then siblings for the anchors' scores and offsets.
 
     Args:
-        features: [N, H', W', C].
+        features: [N, H', W', C], or a list of such maps, for all of which the layers are the same.
         channels: of the hidden layer.
-        anchors: A.
+        anchors: A, at a cell.
 
     Returns:
-        scores [N, H', W', A, 2], logits of background and object, and deltas [N, H', W', A, 4].
+        scores [N, H', W', A, 2], logits of background and object, and deltas [N, H', W', A, 4]; a
+        list of each for a list.
     """
 
     def normal():  # each its own: one would give equal shapes equal numbers
@@ -55,15 +59,23 @@ def rpn_head(features, channels: int, anchors: int):
 
     # float32 whatever Keras's `floatx`, unless that is more.
     dtype = "float64" if keras.config.floatx() == "float64" else "float32"
-    x = ConvReLU2D(channels, 3, kernel_initializer=normal(), name="rpn_conv")(features)
-    scores, deltas = (
-        layers.Conv2D(size * anchors, 1, kernel_initializer=normal(), dtype=dtype, name=name)(x)
+    conv = ConvReLU2D(channels, 3, kernel_initializer=normal(), name="rpn_conv")
+    siblings = [
+        layers.Conv2D(size * anchors, 1, kernel_initializer=normal(), dtype=dtype, name=name)
         for name, size in (("rpn_cls_score", 2), ("rpn_bbox_deltas", 4))
-    )
-    return (
-        SplitAnchors(anchors, dtype=dtype, name="rpn_scores")(scores),
-        SplitAnchors(anchors, dtype=dtype, name="rpn_deltas")(deltas),
-    )
+    ]
+
+    def split(x, end):
+        names = (f"rpn_scores{end}", f"rpn_deltas{end}")
+        return (
+            SplitAnchors(anchors, dtype=dtype, name=name)(sibling(x))
+            for sibling, name in zip(siblings, names, strict=True)
+        )
+
+    if not isinstance(features, list):
+        return tuple(split(conv(features), ""))
+    levels = [split(conv(x), f"_p{level}") for level, x in enumerate(features, start=2)]
+    return tuple(map(list, zip(*levels, strict=True)))
 
 
 @keras.saving.register_keras_serializable(package="keras_frcnn")

@@ -5,7 +5,7 @@ is read without TensorFlow or Keras: what builds the networks is imported when o
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from keras_frcnn.errors import InputError, did_you_mean
@@ -23,6 +23,9 @@ class Trunk:
 
     build: Callable  # images [N, H, W, 3] -> features [N, H / stride, W / stride, C]
     stride: int  # pixels per feature cell; the spatial scale of RoI pooling is 1 / stride
+    # Strides of the maps where `build` returns several, the taps of a feature pyramid: 4, 8, 16
+    # and 32. `stride` is then the one that anchors are measured in, 16 at the level of that stride.
+    levels: tuple[int, ...] = ()
     # B, G, R. Batches are padded with zeros, so this is also the colour of the padding: the one
     # that the network's own preprocessing makes zero.
     pixel_means: tuple[float, float, float] = (103.939, 116.779, 123.68)
@@ -39,6 +42,11 @@ class Trunk:
     renamed: dict[str, str] = field(default_factory=dict)  # layer -> its name in weight files
     # The class in keras.applications that `weights="imagenet"` takes; None: there are none.
     application: str | None = None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Of the map, or of each level."""
+        return self.levels or (self.stride,)
 
     def frozen(self, finetune_from: str | None = None, detector: str = "fast_rcnn") -> list[str]:
         """The layers before `finetune_from`, the trunk's own by default: they are not trained.
@@ -89,6 +97,12 @@ def _squeezenet(images):
     return squeezenet(images)
 
 
+def _efficientnet_lite1_taps(images):
+    from keras_frcnn.models.efficientnet_lite import efficientnet_lite1_taps
+
+    return efficientnet_lite1_taps(images)
+
+
 def _efficientnet_lite1(images):
     from keras_frcnn.models.efficientnet_lite import efficientnet_lite1
 
@@ -116,6 +130,38 @@ def _application(
     # on the 2048 channels of ResNet.
     kw = {"fc_units": (1024, 1024), **kw}
     return Trunk(build, 16, parts=parts, finetune_from=finetune_from, application=name, **kw)
+
+
+LEVELS = (4, 8, 16, 32)  # strides of a pyramid's maps
+
+
+def _pyramid(trunk: Trunk, build: Callable) -> Trunk:
+    """The trunk of a feature pyramid: what another ends with is the last of its taps.
+
+    Args:
+        build: images to the taps.
+    """
+    return replace(
+        trunk,
+        build=build,
+        levels=LEVELS,
+        pool_size=(7, 7),
+        fc_units=(1024, 1024),
+        rpn_channels=256,
+        parts=trunk.parts | {"fpn": ("fpn_*",)},
+        renamed={},
+    )
+
+
+def _application_pyramid(trunk: Trunk, *taps: str) -> Trunk:
+    """A pyramid on an application of Keras; `taps` are the layers whose outputs it takes."""
+
+    def build(images):
+        from keras_frcnn.models.applications import application_taps
+
+        return application_taps(images, trunk.application, taps)
+
+    return _pyramid(trunk, build)
 
 
 def _vgg(name: str, blocks: tuple[int, ...]) -> Trunk:
@@ -273,4 +319,19 @@ TRUNKS = {
         )
         for size in ("Tiny", "Small", "Base", "Large", "XLarge")
     },
+}
+# Feature pyramids (Lin et al. 2017) over the last maps of strides 4, 8, 16 and 32.
+TRUNKS |= {
+    "resnet50_fpn": _application_pyramid(
+        TRUNKS["resnet50"],
+        *("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+    ),
+    "resnet101_fpn": _application_pyramid(
+        TRUNKS["resnet101"],
+        *("conv2_block3_out", "conv3_block4_out", "conv4_block23_out", "conv5_block3_out"),
+    ),
+    "vgg16_fpn": _application_pyramid(
+        TRUNKS["vgg16"], "block3_conv3", "block4_conv3", "block5_conv3", "block5_pool"
+    ),
+    "efficientnet_lite1_fpn": _pyramid(TRUNKS["efficientnet_lite1"], _efficientnet_lite1_taps),
 }

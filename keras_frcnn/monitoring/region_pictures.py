@@ -11,7 +11,7 @@ from keras_frcnn.batches.anchor_targets import anchor_targets
 from keras_frcnn.data.dataset import ImageRecord
 from keras_frcnn.data.preprocessing import box_scale, scaled_size
 from keras_frcnn.detection.proposer import Proposer
-from keras_frcnn.models.anchors import anchor_boxes
+from keras_frcnn.models.rpn_levels import level_anchor_boxes
 from keras_frcnn.pictures import draw as pictures
 from keras_frcnn.pictures.heat_map import draw_heat_map
 
@@ -45,7 +45,6 @@ def draw_training_anchors(
     seed: Sequence[int],
 ) -> Image.Image:
     """The anchors that a step of training might sample from the image; see `anchor_targets`."""
-    layer = proposer.layer
     image_size = tf.constant(image.shape[:2])
     size = scaled_size(image_size, proposer.min_side, proposer.max_side)
     scale = box_scale(image_size, size)
@@ -53,11 +52,10 @@ def draw_training_anchors(
         size,
         tf.constant(record.boxes[~record.is_difficult]) * scale,
         tf.convert_to_tensor(seed),
-        layer.base,
-        layer.stride,
+        proposer.options,
         anchors_per_image,
     )
-    anchors = anchor_boxes(index, layer.base, layer.stride) / scale
+    anchors = level_anchor_boxes(index, proposer.options) / scale
     return pictures.draw_sampled_anchors(image, anchors.numpy(), labels.numpy())
 
 
@@ -68,8 +66,14 @@ def draw_objectness(proposer: Proposer, image: np.ndarray) -> list[Image.Image]:
     background; in a common map they would cover what the others tell.
     """
     objectness, cell = proposer.objectness_map(image)
-    layer = proposer.layer
-    by_scale = objectness.reshape(*objectness.shape[:2], len(layer.ratios), len(layer.scales))
+    options = proposer.options
+    # Of a pyramid each level has anchors of a scale of its own.
+    scales = [
+        scale * stride / (options.strides or (options.stride,))[0]
+        for stride in options.strides or (options.stride,)
+        for scale in options.scales
+    ]
+    by_scale = objectness.reshape(*objectness.shape[:2], len(options.ratios), len(scales))
     return [
         draw_heat_map(
             image,
@@ -77,5 +81,5 @@ def draw_objectness(proposer: Proposer, image: np.ndarray) -> list[Image.Image]:
             cell,
             f"objectness, anchors of {scale * math.sqrt(np.prod(cell)):.0f} pixels",
         )
-        for i, scale in enumerate(layer.scales)
+        for i, scale in enumerate(scales)
     ]

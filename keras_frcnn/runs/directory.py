@@ -28,6 +28,7 @@ from keras_frcnn.errors import InputError
 from keras_frcnn.files import check_local, write_json
 from keras_frcnn.models.building import model_name
 from keras_frcnn.models.rpn import ProposalOptions
+from keras_frcnn.models.rpn_levels import options_for
 from keras_frcnn.models.trunks import TRUNKS
 from keras_frcnn.runs.checkpoints import DamagedCheckpoint, checkpoint_paths, read_checkpoint
 from keras_frcnn.settings import Settings
@@ -200,7 +201,7 @@ def proposer_of(
 
 def options_of(settings: Settings) -> ProposalOptions:
     """The anchors and the making of proposals that settings ask for."""
-    return ProposalOptions(
+    options = ProposalOptions(
         settings.anchor_scales,
         settings.anchor_ratios,
         settings.proposal_nms_iou,
@@ -209,5 +210,5 @@ def options_of(settings: Settings) -> ProposalOptions:
         settings.proposals_train,
         settings.pre_nms_test,
         settings.proposals_test,
-        TRUNKS[settings.trunk].stride,
     )
+    return options_for(options, TRUNKS[settings.trunk])

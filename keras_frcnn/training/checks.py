@@ -71,6 +71,8 @@ def check_proposals(settings: Settings, images: ImageSet, validation: Validation
 def check_training_anchors(settings: Settings, dataset: Dataset) -> None:
     """Refuse anchors that would stay untrained, and warn of those that hardly have objects."""
     options = options_of(settings)
+    if options.strides:  # the layers are the same at every level: no anchor stays untrained
+        return
     for line in check_anchors(
         dataset,
         options.scales,

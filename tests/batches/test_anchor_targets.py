@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from keras_frcnn.batches.anchor_targets import anchor_targets, assign_anchors
-from keras_frcnn.models.anchors import base_anchors, inside_anchors
+from keras_frcnn.models.anchors import inside_anchors
+from keras_frcnn.models.rpn import ProposalOptions
 
 NO_OBJECTS = np.zeros((0, 4), np.float32)
 SEED = [1, 2]
@@ -48,7 +49,7 @@ def test_the_best_anchor_of_one_object_may_be_matched_with_another():
 
 
 def test_an_image_without_objects_gives_negatives_only():
-    index, labels, targets = anchor_targets([400, 500], NO_OBJECTS, SEED, base_anchors(), 16)
+    index, labels, targets = anchor_targets([400, 500], NO_OBJECTS, SEED, ProposalOptions())
     assert (labels.numpy() == 0).all() and not targets.numpy().any()
     assert len(np.unique(index, axis=0)) == 256
 
@@ -56,15 +57,16 @@ def test_an_image_without_objects_gives_negatives_only():
 @pytest.mark.parametrize("objects", [NO_OBJECTS, np.float32([[3, 5, 60, 70]])])
 @pytest.mark.parametrize("size", [(1, 1), (8, 2000), (400, 88)])
 def test_an_image_without_anchors_gives_padding_only(size, objects):
-    index, labels, targets = anchor_targets(size, objects, SEED, base_anchors(), 16)
+    index, labels, targets = anchor_targets(size, objects, SEED, ProposalOptions())
     assert (labels.numpy() == -1).all()
     assert not index.numpy().any() and not targets.numpy().any()
 
 
 def test_places_labels_and_targets_belong_together():
-    base, size = base_anchors((2, 4), (1,)), (150, 200)
+    options, size = ProposalOptions((2, 4), (1,)), (150, 200)
+    base = options.base()
     objects = np.float32([[60, 60, 120, 130]])
-    index, labels, targets = (x.numpy() for x in anchor_targets(size, objects, SEED, base, 16))
+    index, labels, targets = (x.numpy() for x in anchor_targets(size, objects, SEED, options))
     assert index.shape == (256, 3) and labels.shape == (256,) and targets.shape == (256, 4)
     assert (np.diff(labels) <= 0).all(), "positives, negatives, padding"
     for (y, x, a), label, target in zip(index, labels, targets, strict=True):
@@ -80,7 +82,7 @@ def test_places_labels_and_targets_belong_together():
 
 
 def test_fewer_anchors_an_image():
-    _, labels, _ = anchor_targets([400, 500], NO_OBJECTS, SEED, base_anchors((2,)), 16, 64)
+    _, labels, _ = anchor_targets([400, 500], NO_OBJECTS, SEED, ProposalOptions(scales=(2,)), 64)
     assert labels.shape == (64,)
 
 
@@ -88,11 +90,12 @@ def test_the_batch_does_not_matter():
     """Its own size addresses an image's anchors, whatever else is in the batch."""
     sizes = [(300, 400), (200, 600)]
     objects = np.float32([[20, 30, 170, 180]])
-    base = base_anchors((4, 8))
+    options = ProposalOptions((4, 8))
+    base = options.base()
     for size in sizes:
         boxes, index = inside_anchors(tf.constant(size), base, 16)
         y, x, a = index.numpy().T
         np.testing.assert_array_equal(boxes, base[a] + 16 * np.stack([x, y, x, y], axis=1))
-        drawn, labels, _ = anchor_targets(size, objects, SEED, base, 16)
+        drawn, labels, _ = anchor_targets(size, objects, SEED, options)
         rows, columns, _ = drawn.numpy()[labels.numpy() >= 0].T
         assert rows.max() < size[0] // 16 and columns.max() < size[1] // 16

@@ -11,6 +11,7 @@ from keras_frcnn.batches.anchor_targets import anchor_targets, assign_anchors, s
 from keras_frcnn.data.load import load
 from keras_frcnn.data.preprocessing import box_scale, scaled_size
 from keras_frcnn.models.anchors import base_anchors, inside_anchors
+from keras_frcnn.models.rpn import ProposalOptions
 from tests.exactness import formulas, numpy_anchors
 from tests.shared_data import shared_data
 
@@ -45,7 +46,7 @@ def test_the_photographs_of_the_voc_subset():
     count = Counter()
     assigned = assigning(NINE)
     draw = tf.function(
-        lambda size, objects, seed: anchor_targets(size, objects, seed, NINE, 16),
+        lambda size, objects, seed: anchor_targets(size, objects, seed, ProposalOptions()),
         input_signature=[
             tf.TensorSpec([2], tf.int32),
             tf.TensorSpec([None, 4]),

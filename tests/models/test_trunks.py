@@ -16,7 +16,7 @@ APPLICATIONS = {name: trunk for name, trunk in TRUNKS.items() if trunk.applicati
 def test_the_table_names_applications_and_its_own_parts(name):
     trunk = APPLICATIONS[name]
     assert hasattr(keras.applications, trunk.application)
-    assert trunk.application.lower() == name.replace("_", "")
+    assert trunk.application.lower() == name.removesuffix("_fpn").replace("_", "")
     assert trunk.stride == 16 and trunk.finetune_from in trunk.parts
 
 

@@ -1,4 +1,4 @@
-"""Fast R-CNN (Girshick 2015) and Faster R-CNN (Ren et al. 2015) for TensorFlow and Keras 3.
+"""Fast, Faster and Mask R-CNN (2015 to 2017) for TensorFlow and Keras 3.
 
     import keras_frcnn as kf
 
@@ -35,12 +35,16 @@ _PUBLIC = {
     "target_statistics": "keras_frcnn.public:target_statistics",
     "FastRCNN": "keras_frcnn.models.fast_rcnn:FastRCNN",
     "FasterRCNN": "keras_frcnn.models.faster_rcnn:FasterRCNN",
+    "MaskFastRCNN": "keras_frcnn.models.mask_rcnn:MaskFastRCNN",
+    "MaskRCNN": "keras_frcnn.models.mask_rcnn:MaskRCNN",
     "ProposalOptions": "keras_frcnn.models.rpn:ProposalOptions",
     "SGD": "keras_frcnn.training.optimizer:SGD",
     "StepDecay": "keras_frcnn.training.callbacks:StepDecay",
     "training_batches": "keras_frcnn.public:training_batches",
     "Detector": "keras_frcnn.detection.detector:Detector",
     "ProposingDetector": "keras_frcnn.detection.proposing:ProposingDetector",
+    "MaskDetector": "keras_frcnn.detection.masking:MaskDetector",
+    "ProposingMaskDetector": "keras_frcnn.detection.masking:ProposingMaskDetector",
     "Detections": "keras_frcnn.detection.detections:Detections",
     "evaluate": "keras_frcnn.public:evaluate",
     "detect_all": "keras_frcnn.public:detect_all",

@@ -27,6 +27,11 @@ _MODULES = {
     "squeezenet-voc07-subset": "squeezenet_voc07_subset",
     "squeezenet-voc07-subset-faster": "squeezenet_voc07_subset_faster",
     "squeezenet-voc07-subset-faster-alternating": "squeezenet_voc07_subset_faster_alternating",
+    "squeezenet-boards-mask": "squeezenet_boards_mask",
+    "squeezenet-dsb2018-mask": "squeezenet_dsb2018_mask",
+    "resnet50-fpn-coco-mask": "resnet50_fpn_coco_mask",
+    "resnet101-fpn-coco-mask": "resnet101_fpn_coco_mask",
+    "resnet50-fpn-coco-faster": "resnet50_fpn_coco_faster",
     "efficientnet-lite1-voc07-subset": "efficientnet_lite1_voc07_subset",
     "efficientnet-lite1-voc07-subset-2": "efficientnet_lite1_voc07_subset_2",
 }

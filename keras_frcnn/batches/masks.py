@@ -35,7 +35,7 @@ class ObjectMasks:
         if not any(mask is not None for record in records for mask in record.masks):
             raise InputError(
                 f"{name}: its objects have no masks to learn from; train fast_rcnn or faster_rcnn, "
-                "or annotate outlines (docs/data.md)"
+                "or annotate outlines (docs/data_sets.md)"
             )
         self._records = records
 

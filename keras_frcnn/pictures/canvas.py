@@ -6,9 +6,9 @@ Boxes are (x1, y1, x2, y2) in pixels of the image. Lines and letters grow with t
 import colorsys
 import math
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 # Okabe and Ito's palette, whose colours colour-blind people can tell apart too, without black.
 _OKABE_ITO = (
@@ -40,7 +40,9 @@ def _pixels(box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _disc(radius: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    """[2 * radius + 1, 2 * radius + 1], true within the radius."""
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return x**2 + y**2 <= (radius + 0.5) ** 2
 
 
 class Canvas:
@@ -92,13 +94,11 @@ class Canvas:
         top, left = max(rows[0] - rim, 0), max(columns[0] - rim, 0)
         bottom, right = min(rows[-1] + rim + 1, height), min(columns[-1] + rim + 1, width)
         # The border of the image is none of the object.
-        inside = np.pad(bitmap[top:bottom, left:right].astype(np.uint8), self._line, mode="edge")
-        inner = cv2.erode(inside, _disc(self._line))
-        outer = cv2.dilate(inside, _disc(rim))
+        inside = np.pad(bitmap[top:bottom, left:right] > 0, self._line, mode="edge")
         patch = np.zeros((*inside.shape, 4), np.uint8)
-        patch[outer > 0] = _CASING
-        patch[inside > 0] = (*colour, 255)
-        patch[inner > 0] = (*colour, _FILL)
+        patch[ndimage.binary_dilation(inside, _disc(rim))] = _CASING
+        patch[inside] = (*colour, 255)
+        patch[ndimage.binary_erosion(inside, _disc(self._line), border_value=1)] = (*colour, _FILL)
         patch = patch[self._line : -self._line, self._line : -self._line]
         self._layer.alpha_composite(Image.fromarray(patch), (int(left), int(top)))
 

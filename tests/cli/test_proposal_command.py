@@ -87,7 +87,7 @@ def test_options_that_do_not_go_together(network, run, voc_folder, tmp_path, cap
     assert "--pictures: is of a region" in error_of([*of_data, "--pictures", tmp_path], capsys)
     assert "rename" in error_of([*of_run, "--out", tmp_path / "p.mat"], capsys)
     error = error_of([*of_data, "--from", run], capsys)
-    assert "is a Fast R-CNN" in error and "rpn or faster_rcnn" in error
+    assert "is a fast_rcnn" in error and "rpn or faster_rcnn" in error
     assert "no config.json" in error_of([*of_data, "--from", tmp_path], capsys)
     with pytest.raises(SystemExit):
         main([*map(str, of_run), "--count", "0"])
@@ -121,7 +121,7 @@ def test_sources_that_cannot_be_compared(run, network, voc_folder, written, tmp_
     arguments = ["recall", "--data", voc_folder, "--out", tmp_path / "out"]
     assert "--from RUN, --proposals FILE, --search fast" in error_of(arguments, capsys)
     assert "named twice" in error_of([*arguments, "--from", network, network], capsys)
-    assert "is a Fast R-CNN" in error_of([*arguments, "--from", run], capsys)
+    assert "is a fast_rcnn" in error_of([*arguments, "--from", run], capsys)
     empty = [*arguments, "--split", "empty", "--search", "fast"]
     assert "empty" in error_of(empty, capsys)
     assert not (tmp_path / "out").exists()

@@ -22,6 +22,12 @@ from keras_frcnn.inspection.data_faults import (
     misspelled_classes,
     tiny_objects,
 )
+from keras_frcnn.inspection.mask_check import (
+    MaskStatistics,
+    beyond_boxes,
+    mask_statistics,
+    without_mask,
+)
 from keras_frcnn.progress_bar import counted
 from keras_frcnn.proposals.recall import proposal_recall, total_recall
 
@@ -44,6 +50,7 @@ class DataCheck:
     searched: int = 0
     reached: float = float("nan")
     reached_of: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    masks: MaskStatistics | None = None  # where objects have masks
 
     @property
     def is_refused(self) -> bool:
@@ -99,7 +106,8 @@ def check_data(
     found = DataCheck(name, source.form, class_names, splits, notes, ())
     findings += _of_annotations(found, min_side, max_side)
     findings += _of_images(found)
-    found = replace(found, findings=tuple(findings))
+    masks = mask_statistics(found.images())
+    found = replace(found, findings=tuple(findings), masks=masks)
     if search is not None and not found.is_refused:
         return _with_reach(found, search, search_images)
     return found
@@ -135,6 +143,11 @@ def _of_annotations(check: DataCheck, min_side: int, max_side: int) -> list[Find
         ),
         _finding("images without objects", empty),
     ]
+    if every.has_masks:
+        found += [
+            _finding("objects without a mask", without_mask(records)),
+            _finding("masks that reach more than 2 pixels out of their box", beyond_boxes(records)),
+        ]
     trained = training_set(check)
     if trained is not None and all(record.is_difficult.all() for record in trained.images):
         text = f"{trained.name}: no image has an object that is not difficult"

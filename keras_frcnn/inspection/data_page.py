@@ -7,6 +7,7 @@ from keras_frcnn.data.dataset import Dataset, ImageRecord
 from keras_frcnn.data.images import read_image
 from keras_frcnn.errors import InputError, cut
 from keras_frcnn.inspection.data_check import DataCheck
+from keras_frcnn.inspection.mask_check import CELLS, COARSE, MaskStatistics
 from keras_frcnn.pictures.draw import contact_sheet, draw_ground_truth
 
 PICTURES = 12
@@ -18,6 +19,8 @@ def format_check(check: DataCheck) -> str:
     lines = [f"{check.name}: {check.form or 'not recognised'}", *check.notes]
     if check.splits:
         lines += ["", *_splits(check), "", *_classes(check)]
+    if check.masks:
+        lines += ["", *_masks(check.masks)]
     if check.searched:
         lines += [
             "",
@@ -85,6 +88,17 @@ def _classes(check: DataCheck) -> list[str]:
     if (more := len(check.class_names) - _MOST_CLASSES) > 0:
         lines.append(f"and {more} more classes")
     return lines
+
+
+def _masks(found: MaskStatistics) -> list[str]:
+    small, medium, large = found.sizes
+    of = f" of {found.sampled}" if found.sampled < sum(found.sizes) else ""
+    return [
+        f"masks: {sum(found.sizes)} of {found.objects} objects have one: {small} small (below "
+        f"32 x 32 pixels), {medium} medium, {large} large (from 96 x 96 on)",
+        f"cut to {CELLS} x {CELLS} cells and pasted, masks{of} keep a mean IoU of "
+        f"{found.mean_iou:.3f}; {found.coarse:.1%} stay below {COARSE}",
+    ]
 
 
 def _count(dataset: Dataset, k: int) -> int:

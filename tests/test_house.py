@@ -25,6 +25,7 @@ FLOORS = (
     "recipes",
     "pictures",
     "runs",
+    "baselines",
     "evaluation",
     "batches",
     "detection",

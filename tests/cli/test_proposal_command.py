@@ -87,7 +87,7 @@ def test_options_that_do_not_go_together(network, run, voc_folder, tmp_path, cap
     assert "--pictures: is of a region" in error_of([*of_data, "--pictures", tmp_path], capsys)
     assert "rename" in error_of([*of_run, "--out", tmp_path / "p.mat"], capsys)
     error = error_of([*of_data, "--from", run], capsys)
-    assert "is a fast_rcnn" in error and "rpn or faster_rcnn" in error
+    assert "is a fast_rcnn" in error and "rpn, faster_rcnn or mask_rcnn" in error
     assert "no config.json" in error_of([*of_data, "--from", tmp_path], capsys)
     with pytest.raises(SystemExit):
         main([*map(str, of_run), "--count", "0"])

@@ -32,11 +32,7 @@ class ObjectMasks:
     """
 
     def __init__(self, records: Sequence[ImageRecord], name: str):
-        if not any(mask is not None for record in records for mask in record.masks):
-            raise InputError(
-                f"{name}: its objects have no masks to learn from; train fast_rcnn or faster_rcnn, "
-                "or annotate outlines (docs/data_sets.md)"
-            )
+        check_has_masks(records, name)
         self._records = records
 
     def of(self, k: tf.Tensor) -> tf.RaggedTensor:
@@ -58,6 +54,15 @@ class ObjectMasks:
             if not is_difficult
         ]
         return np.concatenate([np.zeros(0, np.int32), *found]), np.int32(list(map(len, found)))
+
+
+def check_has_masks(records: Sequence[ImageRecord], name: str) -> None:
+    """Refuse images of a data set called `name` that have no masks; raises as `ObjectMasks`."""
+    if not any(mask is not None for record in records for mask in record.masks):
+        raise InputError(
+            f"{name}: its objects have no masks to learn from; train fast_rcnn or faster_rcnn, or "
+            "annotate outlines (docs/data_sets.md)"
+        )
 
 
 def bitmap(runs: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from keras_frcnn.batches.anchor_check import check_anchors
+from keras_frcnn.batches.masks import check_has_masks
 from keras_frcnn.data.classes import check_class_names
 from keras_frcnn.data.dataset import Dataset, ImageSet
 from keras_frcnn.errors import InputError
@@ -49,6 +50,8 @@ def check_detector(settings: Settings, images: ImageSet, validation: ValidationS
     if settings.alternating:
         raise InputError("alternating: four trainings, which training.alternating makes in one run")
     check_proposals(settings, images, validation)
+    if settings.has_masks:
+        check_has_masks(images.dataset.images, images.dataset.name)
     if settings.detector == "rpn" and validation:
         raise InputError(
             "validation: region proposals alone have no mAP; keras-frcnn proposals --from tells "

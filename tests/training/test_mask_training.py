@@ -8,6 +8,7 @@ import pytest
 
 from keras_frcnn import run_length
 from keras_frcnn.data.dataset import ImageSet
+from keras_frcnn.errors import InputError
 from keras_frcnn.runs.directory import load_detector
 from keras_frcnn.settings import Settings
 from keras_frcnn.training.fit import train
@@ -84,3 +85,10 @@ def test_defaults():
         64,
     )
     assert Settings().region_op == "pool" and not Settings().has_masks
+
+
+def test_a_data_set_without_masks_is_refused_before_anything(tmp_path):
+    bare = ImageSet(tiny_dataset(tmp_path))
+    with pytest.raises(InputError, match="its objects have no masks to learn from"):
+        train(tmp_path / "run", bare, tiny_settings(detector="mask_rcnn"))
+    assert not (tmp_path / "run").exists()

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+_MOST_DIGITS = 7  # of a number of 32 bits, its sign included
+
 
 def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> bytes:
     """The union of polygons, each x1, y1, x2, y2, ... of three corners at least.
@@ -29,7 +31,7 @@ def from_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) 
 
 def from_bitmap(bitmap: np.ndarray) -> bytes:
     """Of an array [H, W], true inside the object."""
-    return coco_mask.encode(np.asfortranarray(bitmap, np.uint8))["counts"]
+    return coco_mask.encode(np.asfortranarray(np.asarray(bitmap, bool), np.uint8))["counts"]
 
 
 def from_box(box: Sequence[float], height: int, width: int) -> bytes:
@@ -84,6 +86,8 @@ def runs(counts: bytes) -> np.ndarray:
         raise ValueError("is no text of run lengths")
     ends = np.flatnonzero(is_last)
     starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts >= _MOST_DIGITS).any():  # pycocotools reads such numbers otherwise
+        raise ValueError("is no text of run lengths")
     shift = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
     values = np.add.reduceat((digits & 0x1F) << shift, starts)
     sign = 5 * (ends - starts + 1)

@@ -10,8 +10,8 @@ KeyError without the name of the annotation. So the few fields that are needed a
 """
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,9 +97,14 @@ def read_coco(path: Path, files: list[Path]) -> ListedSource:
 
 def _joined(known: FoundImage, image: FoundImage) -> FoundImage:
     """An image of two files: it has the objects that both tell of once."""
-    seen = {(obj.class_name, obj.box) for obj in known.objects}
-    more = tuple(obj for obj in image.objects if (obj.class_name, obj.box) not in seen)
+    seen = set(map(_identity, known.objects))
+    more = tuple(obj for obj in image.objects if _identity(obj) not in seen)
     return known._replace(objects=known.objects + more)
+
+
+def _identity(obj: FoundObject) -> tuple:
+    """What two files that tell of the same object agree in; one without box is its mask."""
+    return obj.class_name, obj.box or repr(obj.mask)
 
 
 def _is_coco(path: Path) -> bool:
@@ -267,4 +272,6 @@ def _integer(value) -> int | None:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Not math.isfinite, which fails at integers that are too large for a float.
+    return is_number and abs(value) <= sys.float_info.max

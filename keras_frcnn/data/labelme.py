@@ -12,6 +12,7 @@ import base64
 import binascii
 import io
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from keras_frcnn.data.assembly import FoundImage, FoundObject
 from keras_frcnn.data.faults import Faults
 from keras_frcnn.data.json_files import has_words, load_object
 from keras_frcnn.data.listed import ListedSource
+from keras_frcnn.data.mask_images import NO_IMAGE
 from keras_frcnn.data.paths import find_image
 from keras_frcnn.data.segmentation import Pasted, Polygons, Segmentation, Union
 from keras_frcnn.data.voc_annotation import tidy_name
@@ -33,6 +35,7 @@ from keras_frcnn.errors import InputError, cut, shown
 
 _IGNORED = ("__ignore__", "_background_")
 _NUMBERED = re.compile(r"(.+)-\d+")
+_MOST_FILES = 100  # of a folder that are looked into
 _WITHOUT_AREA = ("line", "linestrip", "point", "points")
 
 
@@ -46,7 +49,8 @@ def find_labelme(path: Path) -> list[Path]:
         return [path] if path.suffix.lower() == ".json" and _is_labelme(path) else []
     files = Files(path, (".json",))
     paths = [path / paths[0] for _, paths in sorted(files.paths.items())]
-    return [p for p in paths if _is_labelme(p)] if any(map(_is_labelme, paths[:1])) else []
+    is_one = any(map(_is_labelme, paths[:_MOST_FILES]))  # of other tools there may be some
+    return [p for p in paths if _is_labelme(p)] if is_one else []
 
 
 def _is_labelme(path: Path) -> bool:
@@ -102,7 +106,7 @@ def _image(
     if not isinstance(name, str) or not name:
         raise InputError(f"{file}: has no imagePath")
     path = find_image(name.replace("\\", "/").rpartition("/")[2], [file.parent, root])
-    if not path.is_file():  # it was converted since: one beside the file that is called as it is
+    if not os.path.isfile(path):  # it was converted since: one beside the file, called as it is
         beside = [file.with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
         path = next((other for other in beside if other.is_file()), path)
     groups: dict[object, list[tuple]] = {}
@@ -142,7 +146,7 @@ def _mask(where: str, shape: dict) -> Segmentation | None:
     if kind in _WITHOUT_AREA:
         return None
     needed = {"polygon": 3, "rectangle": 2, "circle": 2, "mask": 2}
-    if kind not in needed:
+    if not isinstance(kind, str) or kind not in needed:
         raise InputError(
             f"{where}: its shape_type is {cut(shown(kind))}; known are {', '.join(needed)}, and "
             f"{', '.join(_WITHOUT_AREA)}, which are left out"
@@ -167,7 +171,7 @@ def _bitmap(where: str, text) -> np.ndarray:
         content = base64.b64decode(text, validate=True)
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             return np.asarray(image.convert("L")) > 0
-    except (TypeError, binascii.Error, OSError, ValueError, SyntaxError) as error:
+    except (TypeError, binascii.Error, *NO_IMAGE) as error:
         raise InputError(f"{where}: its mask is no PNG file in base64 ({error})") from error
 
 

@@ -29,6 +29,7 @@ _PAIRS = (("images", "masks"), ("PNGImages", "PedMasks"), ("images", "labels"))
 _MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 _ONE_CLASS = "object"
 _ENDS = ("", "_mask", "_masks", "_label", "_labels")  # of masks behind the image's name
+NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # Pillow's errors
 _BORDER = 255  # of label images with a palette: belongs to no one
 
 
@@ -121,5 +122,5 @@ def read_labels(file: Path) -> np.ndarray:
                 return np.asarray(image).astype(np.int64)
             rgb = np.asarray(image.convert("RGB")).astype(np.int64)
             return rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except NO_IMAGE as error:
         raise InputError(f"{file}: cannot be read as an image ({error})") from error

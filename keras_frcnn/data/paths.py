@@ -1,5 +1,6 @@
 """Where an image lies that an annotation file names."""
 
+import os
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def find_image(name: str, folders: Sequence[Path]) -> Path:
     last = name.rpartition("/")[2]
     for text in dict.fromkeys((name, last)):
         for folder in folders:
-            if (folder / text).is_file():
+            if os.path.isfile(folder / text):  # names too long are none
                 return folder / text
     return folders[0] / name
 

@@ -146,7 +146,8 @@ def of_coco(value) -> Segmentation | None:
 
 def _is_coordinate(value) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < 1 << 24  # neither infinite nor none
+    # Neither infinite nor none; drawing takes memory by length, of 2^24 pixels gigabytes.
+    return is_number and abs(value) < 1 << 20
 
 
 def _is_count(value) -> bool:

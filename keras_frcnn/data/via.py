@@ -149,7 +149,7 @@ def _object(where: str, region: dict, attribute: str | None, only: str | None) -
     kind = shape.get("name") if isinstance(shape, dict) else None
     if kind in _WITHOUT_AREA:
         return FoundObject(where, name, (0, 0, 0, 0), f"of a {kind}", is_degenerate=True)
-    if kind not in _SHAPES:
+    if not isinstance(kind, str) or kind not in _SHAPES:
         raise InputError(
             f"{where}: its shape is {cut(shown(kind))}; known are {', '.join(_SHAPES)}, and "
             f"{', '.join(_WITHOUT_AREA)}, which are left out"
@@ -160,7 +160,7 @@ def _object(where: str, region: dict, attribute: str | None, only: str | None) -
         if kind == "ellipse":
             numbers.append(shape.get("theta", 0))
         return FoundObject(where, name, None, "", mask=Polygons([outline(*numbers)]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{where}: a {kind} needs numbers called {', '.join(keys)} ({error!r})"
         ) from error

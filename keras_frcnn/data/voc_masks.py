@@ -98,11 +98,7 @@ def read_voc_masks(path: Path, folder: Path, voc_classes: Sequence[str]) -> List
             of a kind is named and the others are counted.
     """
     listed = path / "class_names.txt"
-    names = (
-        [line.strip() for line in listed.read_text("utf-8").splitlines() if line.strip()]
-        if listed.is_file()
-        else ["_background_", *voc_classes]
-    )
+    names = _lines(listed) if listed.is_file() else ["_background_", *voc_classes]
     names = names[1:] if names[:1] == ["__ignore__"] else names
     classes = Files(folder_called(path, CLASSES), (".png",))
     photographs = [Files(folder_called(path, name), IMAGE_SUFFIXES) for name in IMAGE_FOLDERS]
@@ -122,6 +118,14 @@ def read_voc_masks(path: Path, folder: Path, voc_classes: Sequence[str]) -> List
             images[filename] = FoundImage(filename, image, file, objects)
     faults.check()
     return ListedSource("Pascal VOC masks", path, names[1:], images, {})
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 ({error})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _objects(file: Path, classes: Path, names: Sequence[str]) -> Iterator[FoundObject]:

@@ -107,6 +107,9 @@ def test_a_crowd_is_kept_for_evaluation(tmp_path):
     "mask, said",
     [
         ([[1, 2, 3, 4]], "a polygon has 4 numbers"),
+        ([[1, 2, 3, 4, 5, 1 << 20]], "its polygon is"),
+        ([[1, 2, 3, 4, 5, 10**400]], "its polygon is"),
+        ({"size": [H, W], "counts": "P" * 20 + "0"}, "its mask is broken .*is no text"),
         ([[1, 2, 3, 4, 5, 6, 7]], "a polygon has 7 numbers"),
         ([["a", 2, 3, 4, 5, 6]], "its polygon is"),
         ([1, 2, 3, 4, 5, 6], ".*neither polygons nor run lengths"),
@@ -123,6 +126,21 @@ def test_what_is_no_mask_of_coco_names_file_and_object(tmp_path, mask, said):
     with pytest.raises(InputError, match=rf"instances_train\.json: annotation 2 \(thing\): {said}"):
         load(folder)
     assert len(load(folder, masks=False).images[0].boxes) == 2  # boxes alone do not look at it
+
+
+def test_a_box_of_a_number_without_end_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"annotation 1: its bbox is"):
+        load(coco(tmp_path, [SQUARE], bbox=[10**400, 1, 2, 3]))
+
+
+def test_objects_without_boxes_in_two_files_of_an_image(tmp_path):
+    folder = coco(tmp_path, [SQUARE], [[20, 5, 30, 5, 30, 20, 20, 20]], bbox=None)
+    path = folder / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = [[1, 1, 4, 1, 4, 4, 1, 4]]
+    write_json(path.with_name("instances_val.json"), content)
+    found = sorted(load(folder).images[0].boxes.tolist())
+    assert found == [[1, 1, 4, 4], [5, 5, 15, 20], [20, 5, 30, 20]]
 
 
 def test_converted_to_coco_and_back(tmp_path):
@@ -230,6 +248,7 @@ def test_labels_that_count(tmp_path):
         (shape("cat", [[0, 0], [3, "x"], [2, 2]]), r"shape 1 \(cat\): its points are"),
         (shape("cat", [[0, 0], [3, 3]]), r"shape 1 \(cat\): a polygon of 2 points"),
         (shape("cat", [[0, 0], [3, 3]], "blob"), r"shape 1 \(cat\): its shape_type is"),
+        (shape("cat", [[0, 0], [3, 3]], ["blob"]), r"shape 1 \(cat\): its shape_type is"),
         (shape("cat", [[0, 0], [3, 3]], "mask", mask="?"), r"shape 1 \(cat\): its mask is no PNG"),
         (shape("", corners(SQUARE)), "shape 1: has no label"),
     ],
@@ -238,6 +257,16 @@ def test_what_is_no_shape_names_file_and_shape(tmp_path, broken, said):
     labelme(tmp_path, shape("cat", corners(SQUARE)), broken)
     with pytest.raises(InputError, match=rf"a\.json: {said}"):
         load(tmp_path)
+
+
+def test_labelme_beside_files_of_other_tools(tmp_path):
+    write_json(tmp_path / "_settings.json", {"colour": "red"})
+    assert len(load(labelme(tmp_path, shape("cat", corners(SQUARE)))).images) == 1
+
+
+def test_an_image_path_too_long_for_a_file(tmp_path):
+    folder = labelme(tmp_path, shape("cat", corners(SQUARE)), imagePath="x" * 5000 + ".jpg")
+    assert load(folder).images[0].path == str(tmp_path / "a.png")
 
 
 def test_labelme_of_another_image_size(tmp_path):
@@ -294,6 +323,11 @@ def test_without_attributes_all_are_of_one_class(tmp_path):
     [
         (region(POLYGON), r"region 2: has no class"),
         (region({"name": "blob"}, kind="leaf"), r"region 2 \(leaf\): its shape is"),
+        (region({"name": ["blob"]}, kind="leaf"), r"region 2 \(leaf\): its shape is"),
+        (
+            region({"name": "circle", "cx": 10**400, "cy": 1, "r": 1}, kind="leaf"),
+            r"region 2 \(leaf\): a circle needs numbers",
+        ),
         (region({"name": "rect", "x": 1}, kind="leaf"), r"region 2 \(leaf\): a rect needs numbers"),
         (
             region({**POLYGON, "all_points_x": [1, 2]}, kind="leaf"),
@@ -392,6 +426,13 @@ def test_masks_go_to_the_objects_whose_boxes_they_fill(tmp_path):
     assert load(tmp_path, masks=False).images[0].masks == ()
     write_objects(tmp_path, "x", [np.pad(B, ((0, 0), (0, 1))) > 0])
     with pytest.raises(InputError, match=r"object 3 \(dog\): its mask has 41 x 30 pixels"):
+        load(tmp_path)
+
+
+def test_class_names_that_are_no_utf8_are_named(tmp_path):
+    write_objects(tmp_path, "x", [A > 0])
+    (tmp_path / "class_names.txt").write_bytes(b"_background_\nl\xe4rm\n")
+    with pytest.raises(InputError, match=r"class_names\.txt: cannot be read as UTF-8"):
         load(tmp_path)
 
 

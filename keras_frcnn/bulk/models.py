@@ -5,6 +5,7 @@ client`, to the bit. A `Run` detects as `keras-frcnn detect` does, to the bit; a
 reach its folder by the same path.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -69,7 +70,7 @@ class Export:
                 raise InputError(f"{path}: {_words(error.message)}") from error
             outputs = {name: value.numpy() for name, value in outputs.items()}
             found = detections_of(outputs, *upright_size(header), self.folder)
-            return Detections(found.boxes, found.scores, found.classes, self.class_names)
+            return dataclasses.replace(found, class_names=self.class_names)
 
         return detect
 

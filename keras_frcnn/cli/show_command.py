@@ -97,8 +97,10 @@ def _training(args):
     settings = load_settings(Path(args.run_dir)) if args.run_dir else Settings()
     asked = given(args, (*PROPOSAL_KEYS, *TRAINING_KEYS))
     settings = dataclasses.replace(settings, weights=None, **asked)  # no model is built
-    if settings.detector != "fast_rcnn":
-        raise InputError(f"--run: {args.run_dir} is {settings.detector}; name one of fast_rcnn")
+    if settings.makes_proposals:
+        raise InputError(
+            f"--run: {args.run_dir} is {settings.detector}; name one of fast_rcnn or mask_fast_rcnn"
+        )
     dataset = _dataset(args, settings.class_names or None)
     return dataset, proposals_of(dataset, settings).proposals, settings, args.step
 

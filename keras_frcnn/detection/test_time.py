@@ -205,5 +205,9 @@ def with_options(detector: Detector, options: TestOptions) -> Detector | TestTim
             f"--flip, --test-scales, --soft-nms, --no-box-regression: {detector.kind} finds masks "
             "in the image as it is, at the run's scale; leave them out"
         )
-    detector.nms_iou = options.nms_iou  # before its first trace
-    return detector
+    settings = ("min_side", "max_side", "score_threshold", "max_detections", "class_names")
+    about = {name: getattr(detector, name) for name in settings}
+    if not detector.needs_proposals:
+        about["options"] = detector.options
+    about["nms_iou"] = options.nms_iou
+    return type(detector)(detector.model, detector.pixel_means, **about)

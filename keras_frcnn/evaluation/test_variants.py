@@ -17,6 +17,7 @@ from keras_frcnn.evaluation.coco import evaluate_coco
 from keras_frcnn.evaluation.evaluate import check_fit
 from keras_frcnn.evaluation.tables import Row
 from keras_frcnn.evaluation.voc import evaluate
+from keras_frcnn.models.heads import has_masks
 from keras_frcnn.progress_bar import counted
 
 PLAIN = "as trained"
@@ -41,13 +42,19 @@ def variants_of(detector: Detector, most_proposals: int) -> dict[str, Variant]:
     """
     scales = tuple(round(detector.min_side * scale) for scale in _SCALES)
     named = ", ".join(map(str, scales))
+    suppressed = {
+        f"suppression from IoU {x}": Variant(TestOptions(nms_iou=x)) for x in (0.2, 0.4, 0.5)
+    }
+    numbers = {f"{n} proposals": Variant(proposals=n) for n in _COUNTS if n < most_proposals}
+    if has_masks(detector.kind):  # which refuses the others (`with_options`)
+        return {PLAIN: Variant(), **numbers, **suppressed}
     return {
         PLAIN: Variant(),
-        **{f"{n} proposals": Variant(proposals=n) for n in _COUNTS if n < most_proposals},
+        **numbers,
         "mirrored too": Variant(TestOptions(flip=True)),
         f"scales {named}": Variant(TestOptions(scales=scales)),
         f"scales {named}, mirrored too": Variant(TestOptions(scales=scales, flip=True)),
-        **{f"suppression from IoU {x}": Variant(TestOptions(nms_iou=x)) for x in (0.2, 0.4, 0.5)},
+        **suppressed,
         "soft suppression, sigma 0.5": Variant(TestOptions(soft_nms=0.5)),
         "without box regression": Variant(TestOptions(box_regression=False)),
     }

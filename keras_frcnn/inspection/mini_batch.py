@@ -42,12 +42,13 @@ def mini_batch(images: ImageSet, settings: Settings, step: int = 0) -> MiniBatch
     """Mini-batch number `step`, by the very pipeline that a training of these settings has.
 
     Raises:
-        InputError: the detector of the settings is not fast_rcnn, `step` is negative, or there is
-            no object to train on.
+        InputError: the detector of the settings makes its own proposals, `step` is negative, or
+            there is no object to train on.
     """
-    if settings.detector != "fast_rcnn":
+    if settings.makes_proposals:
         raise InputError(
-            f"detector: {settings.detector} draws anchors; RoIs are shown of fast_rcnn alone"
+            f"detector: {settings.detector} draws anchors; RoIs are shown of fast_rcnn and "
+            "mask_fast_rcnn"
         )
     if step < 0:
         raise InputError(f"step is {step}; it must be at least 0")

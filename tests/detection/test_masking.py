@@ -10,7 +10,9 @@ from keras_frcnn.data.preprocessing import box_scale, scaled_size
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.masking import MaskDetector, ProposingMaskDetector
 from keras_frcnn.detection.paste import paste
+from keras_frcnn.detection.test_time import TestOptions, with_options
 from keras_frcnn.errors import InputError
+from keras_frcnn.evaluation.test_variants import variants_of
 from keras_frcnn.models.mask_rcnn import MaskFastRCNN, MaskRCNN
 from keras_frcnn.models.rpn import ProposalOptions
 from tests.tiny import tiny_trunk
@@ -127,3 +129,15 @@ def test_json_has_the_masks_and_above_keeps_them(detectors):
     assert some.masks == found.masks[: len(some)] and len(some) >= 2
     entry = found.to_json(("a", "b", "c"))[0]
     assert entry["mask"] == {"size": [70, 90], "counts": found.masks[0].decode()}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_another_suppression_is_another_detector(detectors, which):
+    detector = detectors[which]
+    other = with_options(detector, TestOptions(nms_iou=0.9))
+    assert other is not detector and other.nms_iou == 0.9 and detector.nms_iou == 0.3
+    assert len(other.detect(IMAGE, *given(detector)).masks) >= 1
+    with pytest.raises(InputError, match="finds masks in the image as it is"):
+        with_options(detector, TestOptions(flip=True))
+    for variant in variants_of(detector, 40).values():
+        with_options(detector, variant.options)  # none of them is refused

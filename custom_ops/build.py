@@ -45,7 +45,7 @@ TENSORFLOW_SOURCES = (
     *("roi_pool_ops.cc", "roi_pool_cpu_ops.cc", "roi_pool_gpu_ops.cc"),
     *("roi_align_ops.cc", "roi_align_cpu_ops.cc"),
 )
-GPU_SOURCES = ("roi_pool_cuda.cu", "roi_pool_gpu_ops.cc")
+GPU_SOURCES = ("cuda_call.cu", "roi_pool_cuda.cu", "roi_pool_gpu_ops.cc")
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]

@@ -11,11 +11,12 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 KERNELS = Path(__file__).resolve().parent / "kernels"
-SOURCE = KERNELS / "cuda" / "roi_pool_cuda.cu"
+SOURCES = sorted((KERNELS / "cuda").glob("*.cu"))
 ARCHITECTURES_VARIABLE = "KERAS_FRCNN_CUDA_ARCHITECTURES"
 # -fmad=false: a product is rounded before anything is added to it, as on the CPU.
 FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Wno-deprecated-gpu-targets"]
@@ -100,16 +101,22 @@ def include_flags(kernels: Path) -> list[str]:
 
 
 def compile_library(library: Path, compiler: list[str], nvcc: Nvcc, flags: tuple[str, ...] = ()):
-    """Compile the kernels alone into a shared library with the C interface of roi_pool_cuda.h.
+    """Compile the kernels alone into a shared library with the C interface of cuda_call.h.
 
     Raises:
         CudaUnavailableError: the compiler failed.
     """
-    target = library.with_suffix(".o")
     command = [*nvcc.command(compiler), *include_flags(KERNELS), *flags]
-    _output([*command, "-c", str(SOURCE), "-o", str(target)])
-    _output([*compiler, "-shared", "-o", str(library), str(target), *nvcc.link_flags])
-    target.unlink()
+    targets = [library.with_name(source.name + ".o") for source in SOURCES]
+
+    def compile_one(source, target):
+        _output([*command, "-c", str(source), "-o", str(target)])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_one, SOURCES, targets))
+    _output([*compiler, "-shared", "-o", str(library), *map(str, targets), *nvcc.link_flags])
+    for target in targets:
+        target.unlink()
 
 
 def _candidates():

@@ -10,7 +10,7 @@ from keras_frcnn.files import make_folder
 SERVING = Path(__file__).resolve().parent / "serving"
 
 # Of the op, what runs on GPUs; the server is built for CPUs.
-GPU_SOURCES = "roi_pool_cuda*", "roi_pool_gpu*"
+GPU_SOURCES = "cuda/*", "tensorflow/*gpu_op*"
 
 
 def write_serving_files(to: Path) -> None:
@@ -36,5 +36,5 @@ def write_serving_files(to: Path) -> None:
 
 def op_sources() -> list[Path]:
     """The C++ sources and headers of RoI pooling on CPUs."""
-    gpu = {path for pattern in GPU_SOURCES for path in KERNELS.rglob(pattern)}
+    gpu = {path for pattern in GPU_SOURCES for path in KERNELS.glob(pattern)}
     return sorted({*KERNELS.rglob("*.h"), *KERNELS.rglob("*.cc")} - gpu)

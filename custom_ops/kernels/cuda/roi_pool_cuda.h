@@ -1,34 +1,14 @@
-// The CUDA kernels behind a C interface: plain pointers to device memory, no CUDA header, so that
-// TensorFlow's kernels, ctypes and a test that runs the same code on the host can call them.
-//
-// Nothing here waits for the device. Functions return a cudaError_t, 0 for success.
+// The CUDA kernels of RoI pooling behind a C interface; see cuda_call.h.
 
 #ifndef KERAS_FRCNN_ROI_POOL_CUDA_H_
 #define KERAS_FRCNN_ROI_POOL_CUDA_H_
 
 #include <cstdint>
 
+#include "cuda_call.h"
 #include "roi_pool.h"
 
 namespace keras_frcnn {
-
-// What one kernel takes of a multiprocessor.
-struct CudaKernelInfo {
-  const char* name;
-  int32_t registers;              // a thread
-  int32_t local_bytes;            // of a thread: registers spilled to memory
-  int32_t blocks_at_once;         // on one multiprocessor
-  int32_t threads_at_once_limit;  // of a multiprocessor
-  int64_t blocks;                 // that the call would launch
-};
-
-// Where a call runs. With room for `infos`, it describes its kernels there instead of running them.
-struct CudaCall {
-  void* stream;
-  CudaKernelInfo* infos;
-  int32_t info_capacity;
-  int32_t info_count;
-};
 
 struct CudaPoolArgs {
   RoiPoolShape shape;
@@ -52,8 +32,6 @@ struct CudaGradArgs {
 
 }  // namespace keras_frcnn
 
-#define KERAS_FRCNN_EXPORT extern "C" __attribute__((visibility("default")))
-
 // The bins of `rois` [K, 5] in device memory. A row that is not good gets empty bins of image 0,
 // and `first_bad`, unless null, becomes the least of its value and that row.
 KERAS_FRCNN_EXPORT int KerasFrcnnCudaBins(const keras_frcnn::RoiPoolShape* shape, const float* rois,
@@ -70,14 +48,5 @@ KERAS_FRCNN_EXPORT int KerasFrcnnCudaGrad(int dtype, const keras_frcnn::CudaGrad
 KERAS_FRCNN_EXPORT int64_t KerasFrcnnCudaGradScratch(int dtype,
                                                      const keras_frcnn::RoiPoolShape* shape,
                                                      int deterministic);
-
-// Copies from host memory, which must stay as it is until the stream has come this far.
-KERAS_FRCNN_EXPORT int KerasFrcnnCudaCopyToDevice(void* to, const void* from, int64_t bytes,
-                                                  void* stream);
-
-KERAS_FRCNN_EXPORT const char* KerasFrcnnCudaErrorString(int error);
-
-// The architectures that this library was compiled for, such as "sm_80 sm_90 compute_90".
-KERAS_FRCNN_EXPORT const char* KerasFrcnnCudaArchitectures();
 
 #endif  // KERAS_FRCNN_ROI_POOL_CUDA_H_

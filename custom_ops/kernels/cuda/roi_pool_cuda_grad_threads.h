@@ -72,21 +72,6 @@ struct ScatterGrad {
   }
 };
 
-// Rounds the float32 sums of a half type.
-template <typename T>
-struct RoundSums {
-  static constexpr const char* kName = "rounding of the sums";
-  static constexpr int kBlocksAtOnce = 1;
-
-  const typename T::Sum* sum;
-  typename T::Element* grad;
-  int64_t count;
-
-  KERAS_FRCNN_HOST_DEVICE void operator()(const Thread& thread) const {
-    for (int64_t i = thread.Index(); i < count; i += thread.Count()) grad[i] = T::FromSum(sum[i]);
-  }
-};
-
 // A warp for each bin of each RoI: the rectangle of the cells that its channels chose.
 struct BinBoxes {
   static constexpr const char* kName = "rectangles of the bins";

@@ -1,10 +1,5 @@
 // Which kernels a call of the C interface runs, how wide and on how many blocks. A `Launcher` runs
-// them: on the device in roi_pool_cuda.cu, on the host in a test.
-//
-//   int Launcher::operator()(const Body& body, int64_t blocks)
-//   int Launcher::Zero(void* memory, int64_t bytes)
-//
-// Both return 0 for success, and so do the functions here.
+// them; see cuda_launch.h.
 
 #ifndef KERAS_FRCNN_ROI_POOL_CUDA_LAUNCH_H_
 #define KERAS_FRCNN_ROI_POOL_CUDA_LAUNCH_H_
@@ -12,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cuda_launch.h"
 #include "roi_pool_cuda.h"
 #include "roi_pool_cuda_grad_threads.h"
 #include "roi_pool_cuda_threads.h"
@@ -19,34 +15,8 @@
 namespace keras_frcnn {
 namespace cuda {
 
-constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
-constexpr int kThreads = kLanes * kWarps;
-
-inline int64_t Divide(int64_t a, int64_t b) { return (a + b - 1) / b; }  // rounded up
 inline int64_t Cells(const RoiPoolShape& s) { return s.n * s.h * s.w; }
 inline int64_t Bins(const RoiPoolShape& s) { return s.k * s.ph * s.pw; }
-
-// Whether kCount elements of E can be read at once from `p` and from every multiple of `stride`.
-template <typename E, int kCount>
-bool IsAligned(const void* p, int64_t stride) {
-  return reinterpret_cast<uintptr_t>(p) % alignof(Pack<E, kCount>) == 0 && stride % kCount == 0;
-}
-
-// Calls `function(T{})` with the type's traits.
-template <typename Function>
-int ForType(int dtype, const Function& function) {
-  switch (static_cast<DType>(dtype)) {
-    case DType::kFloat16:
-      return function(Float16{});
-    case DType::kBFloat16:
-      return function(BFloat16{});
-    case DType::kFloat32:
-      return function(Float32{});
-    case DType::kFloat64:
-      return function(Float64{});
-  }
-  return kInvalidValue;
-}
 
 template <typename Launcher>
 int LaunchBins(const RoiPoolShape& shape, const float* rois, float spatial_scale, int32_t* bins,

@@ -10,9 +10,9 @@
 
 #include <cstdint>
 
+#include "cuda_types.h"
 #include "roi_pool_bins.h"
 #include "roi_pool_cuda.h"
-#include "roi_pool_cuda_types.h"
 
 namespace keras_frcnn {
 namespace cuda {

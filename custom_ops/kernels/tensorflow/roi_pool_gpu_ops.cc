@@ -1,20 +1,16 @@
-// The GPU kernels of the ops, on TensorFlow's tensors and stream. Nothing here waits for the GPU.
+// The GPU kernels of RoI pooling, on TensorFlow's tensors and stream. Nothing here waits for the GPU.
 //
 // The rois lie in host memory. They come from the input pipeline, so they are there already, and
 // a bad row is found and named before anything runs, as on the CPU; a check on the GPU could only
 // be reported after waiting for it. 20 bytes a RoI then go to the device.
 
-#include <cstring>
-
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "gpu_op.h"
 #include "roi_pool.h"
 #include "roi_pool_cuda.h"
 #include "roi_pool_op_inputs.h"
-#include "tensorflow/core/common_runtime/device/device_event_mgr.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/util/determinism.h"
-#include "xla/stream_executor/stream.h"
 
 namespace keras_frcnn {
 namespace {
@@ -24,35 +20,6 @@ using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
-
-absl::Status CudaStatus(int error) {
-  if (error == 0) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("RoI pooling on the GPU: ", KerasFrcnnCudaErrorString(error)));
-}
-
-void* CudaStream(OpKernelContext* context) {
-  return context->op_device_context()->stream()->platform_specific_handle().stream;
-}
-
-// Copies rois to the device by way of pinned memory, for a copy from other memory may wait for the
-// stream. The pinned memory is kept until the stream has come past the copy.
-absl::Status CopyToDevice(OpKernelContext* context, const Tensor& rois, Tensor* on_device) {
-  tensorflow::AllocatorAttributes pinned_memory;
-  pinned_memory.set_on_host(true);
-  pinned_memory.set_gpu_compatible(true);
-  Tensor pinned;
-  TF_RETURN_IF_ERROR(
-      context->allocate_temp(tensorflow::DT_FLOAT, rois.shape(), &pinned, pinned_memory));
-  TF_RETURN_IF_ERROR(context->allocate_temp(tensorflow::DT_FLOAT, rois.shape(), on_device));
-  if (rois.NumElements() == 0) return absl::OkStatus();
-  std::memcpy(pinned.data(), rois.data(), rois.TotalBytes());
-  TF_RETURN_IF_ERROR(CudaStatus(KerasFrcnnCudaCopyToDevice(
-      on_device->data(), pinned.data(), rois.TotalBytes(), CudaStream(context))));
-  context->device()->tensorflow_accelerator_device_info()->event_mgr->ThenExecute(
-      context->op_device_context()->stream(), [pinned] {});
-  return absl::OkStatus();
-}
 
 // RoiPool and RoiPyramidPool: a launch for each grid, into the same output.
 template <typename T>
@@ -81,7 +48,8 @@ class RoiPoolGpuOp : public OpKernel {
     if (output_shape.num_elements() == 0) return;
 
     Tensor device_rois;
-    OP_REQUIRES_OK(context, CopyToDevice(context, rois, &device_rois));
+    OP_REQUIRES_OK(context,
+                   CopyToDevice(context, rois.data(), rois.TotalBytes(), &device_rois));
     CudaCall call = {CudaStream(context), nullptr, 0, 0};
     for (const PoolAttributes::Grid& grid : attributes_.grids()) {
       shape.ph = grid.ph;
@@ -94,7 +62,7 @@ class RoiPoolGpuOp : public OpKernel {
       OP_REQUIRES_OK(context, context->allocate_temp(tensorflow::DT_INT32, bins_shape, &bins));
       int32_t* const bounds = bins.flat<int32_t>().data();
       OP_REQUIRES_OK(context, CudaStatus(KerasFrcnnCudaBins(
-                                  &shape, device_rois.flat<float>().data(),
+                                  &shape, static_cast<const float*>(device_rois.data()),
                                   attributes_.spatial_scale(), bounds, nullptr, &call)));
       const int64_t offset = grid.first_bin * shape.c;
       const CudaPoolArgs args = {shape,
@@ -133,7 +101,8 @@ class RoiPoolGradGpuOp : public OpKernel {
     const int type = static_cast<int>(kDType<T>);
     const int deterministic = tensorflow::OpDeterminismRequired();
     Tensor device_rois, scratch;
-    OP_REQUIRES_OK(context, CopyToDevice(context, rois, &device_rois));
+    OP_REQUIRES_OK(context,
+                   CopyToDevice(context, rois.data(), rois.TotalBytes(), &device_rois));
     TensorShape scratch_shape;
     OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(
                                 {KerasFrcnnCudaGradScratch(type, &shape, deterministic)},
@@ -144,7 +113,7 @@ class RoiPoolGradGpuOp : public OpKernel {
     const CudaGradArgs args = {shape,
                                grad_output.data(),
                                argmax.flat<int32_t>().data(),
-                               device_rois.flat<float>().data(),
+                               static_cast<const float*>(device_rois.data()),
                                grad->data(),
                                scratch.data()};
     OP_REQUIRES_OK(context, CudaStatus(KerasFrcnnCudaGrad(type, &args, deterministic, &call)));

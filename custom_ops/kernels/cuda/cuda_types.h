@@ -1,8 +1,8 @@
 // What the CUDA kernels need of a feature type and of a warp, for the device and for a host that
 // plays the threads one after another. The two differ in the few functions of the last part.
 
-#ifndef KERAS_FRCNN_ROI_POOL_CUDA_TYPES_H_
-#define KERAS_FRCNN_ROI_POOL_CUDA_TYPES_H_
+#ifndef KERAS_FRCNN_CUDA_TYPES_H_
+#define KERAS_FRCNN_CUDA_TYPES_H_
 
 #include <cstdint>
 #include <cstring>
@@ -258,4 +258,4 @@ KERAS_FRCNN_HOST_DEVICE inline int LowestOne(uint32_t bits) {
 }  // namespace cuda
 }  // namespace keras_frcnn
 
-#endif  // KERAS_FRCNN_ROI_POOL_CUDA_TYPES_H_
+#endif  // KERAS_FRCNN_CUDA_TYPES_H_

@@ -1,4 +1,4 @@
-// Where a RoI's samples lie; see roi_align.h. Apart from it because the kernels must not meet the
+// A RoI's samples as tables; see roi_align.h. Apart from it because the kernels must not meet the
 // standard library.
 
 #ifndef KERAS_FRCNN_ROI_ALIGN_SAMPLES_H_
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "roi_align.h"
+#include "roi_align_axis.h"
 
 namespace keras_frcnn {
 
@@ -17,25 +18,15 @@ struct AxisSamples {
   std::vector<AxisSample> samples;
 };
 
-enum class RoiFault { kNone, kImage, kNotFinite, kTooManySamples };
-
-// More samples of a bin along an axis are an error: a wild coordinate would take minutes.
-constexpr int64_t kMaxAxisSamples = 65536;
-
-// The samples of one RoI (batch_index, x1, y1, x2, y2) on a map of H x W cells.
+// The samples of one RoI on a map of H x W cells.
 struct RoiSamples {
-  int64_t image;
   int64_t count;  // what the sum of a bin is divided by
   AxisSamples y, x;
 };
 
-// What is wrong with a RoI, and in `counts` its samples along y and x (0 for none).
-RoiFault CheckRoi(const float* roi, float spatial_scale, const AlignGrid& grid, int64_t n,
-                  int64_t counts[2]);
-
-// Computes the samples of a RoI that CheckRoi finds nothing wrong with; reuses memory of the last.
-void ComputeSamples(const float* roi, float spatial_scale, const AlignGrid& grid, int64_t h,
-                    int64_t w, RoiSamples* samples);
+// Computes the samples of a RoI; reuses memory of the last.
+void ComputeSamples(const PlacedRoi& roi, const AlignGrid& grid, int64_t h, int64_t w,
+                    RoiSamples* samples);
 
 // As the kernels take it; the samples stay where they are.
 AlignRoi ForKernel(const RoiSamples& samples, const AlignGrid& grid, int64_t w, int64_t c);

@@ -48,11 +48,11 @@ void RunCase(FILE* file, int64_t number, const int64_t* header, float scale) {
     RoiSamples samples;
     for (int64_t i = 0; i < k; ++i) {
       const float* roi = rois.data<float>() + 5 * i;
-      int64_t counts[2];
-      if (CheckRoi(roi, scale, grid, n, counts) != RoiFault::kNone) std::abort();
-      ComputeSamples(roi, scale, grid, h, w, &samples);
+      PlacedRoi placed;
+      if (PlaceRoi(roi, scale, grid, n, &placed) != RoiFault::kNone) std::abort();
+      ComputeSamples(placed, grid, h, w, &samples);
       const AlignRoi args = ForKernel(samples, grid, w, c);
-      const int64_t image = samples.image * h * w * c;
+      const int64_t image = placed.image * h * w * c;
       (*each)->align[type](args, features.data<char>() + image * width,
                            output.data<char>() + i * of_roi * width);
       const auto scatter = [&](int64_t begin, int64_t end) {

@@ -43,9 +43,12 @@ KERNEL_FLAGS = {
 # The only files that include TensorFlow's headers, and those that are for GPUs.
 TENSORFLOW_SOURCES = (
     *("roi_pool_ops.cc", "roi_pool_cpu_ops.cc", "roi_pool_gpu_ops.cc"),
-    *("roi_align_ops.cc", "roi_align_cpu_ops.cc"),
+    *("roi_align_ops.cc", "roi_align_cpu_ops.cc", "roi_align_gpu_ops.cc"),
 )
-GPU_SOURCES = ("cuda_call.cu", "roi_pool_cuda.cu", "roi_pool_gpu_ops.cc")
+GPU_SOURCES = (
+    *("cuda_call.cu", "roi_pool_cuda.cu", "roi_pool_gpu_ops.cc"),
+    *("roi_align_cuda.cu", "roi_align_gpu_ops.cc"),
+)
 COMMON_FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 # TensorFlow 2.21 deprecates what 2.18 has no successor for; vectors never cross a file's border.
 COMMON_FLAGS += ["-Wno-deprecated-declarations", "-Wno-psabi"]
@@ -183,7 +186,7 @@ def _compile(
             return
         except CompileError as error:
             warnings.warn(
-                "RoI pooling is built without kernels for GPUs, where it will run on the CPU:"
+                "the ops for regions are built without kernels for GPUs, where they will run on the CPU:"
                 f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds them.",
                 stacklevel=3,
             )

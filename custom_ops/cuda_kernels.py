@@ -1,4 +1,4 @@
-"""Calls the CUDA kernels through their C interface (roi_pool_cuda.h), without TensorFlow.
+"""Calls the CUDA kernels through their C interface (cuda_call.h), without TensorFlow; RoI pooling.
 
 Shape letters: N images, H x W cells of the feature map, C channels, K RoIs, PH x PW bins.
 """
@@ -83,6 +83,8 @@ class CudaKernels:
         self.library = ctypes.CDLL(str(library))
         self.library.KerasFrcnnCudaErrorString.restype = ctypes.c_char_p
         self.library.KerasFrcnnCudaGradScratch.restype = _INT64
+        self.library.KerasFrcnnCudaAlignGradScratch.restype = _INT64
+        self.library.KerasFrcnnPlaceRois.restype = _INT64
         self.stream = stream
 
     def bins(self, shape: Shape, rois: int, spatial_scale: float, bins: int, first_bad: int):
@@ -90,13 +92,13 @@ class CudaKernels:
         function = self.library.KerasFrcnnCudaBins
         scale = ctypes.c_float(spatial_scale)
         arguments = ctypes.byref(shape), _POINTER(rois), scale, _POINTER(bins), _POINTER(first_bad)
-        return self._run(function, *arguments)
+        return self.run(function, *arguments)
 
     def pool(self, dtype: str, shape: Shape, features, bins, output, argmax, output_stride=None):
         """Pool; `argmax` may be 0; `output_stride` is PH * PW * C where it is not given."""
         stride = shape.ph * shape.pw * shape.c if output_stride is None else output_stride
         args = _PoolArgs(shape, features, bins, output, argmax, stride)
-        return self._run(self.library.KerasFrcnnCudaPool, DTYPES.index(dtype), ctypes.byref(args))
+        return self.run(self.library.KerasFrcnnCudaPool, DTYPES.index(dtype), ctypes.byref(args))
 
     def grad(
         self, dtype: str, shape: Shape, grad_output, argmax, rois, grad, scratch, deterministic
@@ -104,7 +106,7 @@ class CudaKernels:
         """The gradient of the features."""
         args = _GradArgs(shape, grad_output, argmax, rois, grad, scratch)
         function = self.library.KerasFrcnnCudaGrad
-        return self._run(function, DTYPES.index(dtype), ctypes.byref(args), int(deterministic))
+        return self.run(function, DTYPES.index(dtype), ctypes.byref(args), int(deterministic))
 
     def grad_scratch(self, dtype: str, shape: Shape, deterministic: bool) -> int:
         """Bytes of scratch memory that `grad` needs."""
@@ -126,7 +128,8 @@ class CudaKernels:
 
     _infos = None
 
-    def _run(self, function, *arguments):
+    def run(self, function, *arguments) -> int:
+        """Call a function of the library; gives the number of kernels that it described."""
         call = _Call(self.stream, self._infos, 8 if self._infos else 0, 0)
         error = function(*arguments, ctypes.byref(call))
         if error:

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "roi_align_cuda.h"
+#include "roi_align_cuda_launch.h"
 #include "roi_pool_cuda.h"
 #include "roi_pool_cuda_launch.h"
 
@@ -58,6 +60,29 @@ int KerasFrcnnCudaGrad(int dtype, const keras_frcnn::CudaGradArgs* args, int det
 int64_t KerasFrcnnCudaGradScratch(int dtype, const keras_frcnn::RoiPoolShape* shape,
                                   int deterministic) {
   return keras_frcnn::cuda::GradScratch(dtype, *shape, deterministic != 0);
+}
+
+int64_t KerasFrcnnPlaceRois(const float* rois, int64_t k, float spatial_scale,
+                            const keras_frcnn::AlignGrid* grid, int64_t n,
+                            keras_frcnn::PlacedRoi* placed, int* fault) {
+  return keras_frcnn::cuda::PlaceRois(rois, k, spatial_scale, *grid, n, placed, fault);
+}
+
+int KerasFrcnnCudaAlign(int dtype, const keras_frcnn::CudaAlignArgs* args,
+                        keras_frcnn::CudaCall*) {
+  HostLauncher launch;
+  return keras_frcnn::cuda::LaunchAlign(dtype, *args, launch);
+}
+
+int KerasFrcnnCudaAlignGrad(int dtype, const keras_frcnn::CudaAlignGradArgs* args,
+                            int deterministic, keras_frcnn::CudaCall*) {
+  HostLauncher launch;
+  return keras_frcnn::cuda::LaunchAlignGrad(dtype, *args, deterministic != 0, launch);
+}
+
+int64_t KerasFrcnnCudaAlignGradScratch(int dtype, const keras_frcnn::RoiPoolShape* shape,
+                                       int deterministic) {
+  return keras_frcnn::cuda::AlignGradScratch(dtype, *shape, deterministic != 0);
 }
 
 const char* KerasFrcnnCudaErrorString(int error) {

@@ -152,7 +152,7 @@ LIST_KERNELS = """
 from tensorflow.python.framework.kernels import get_registered_kernels_for_op as kernels
 from keras_frcnn.custom_ops.library import load_library
 load_library()
-for op in ("RoiPool", "RoiPyramidPool", "RoiPoolGrad"):
+for op in ("RoiPool", "RoiPyramidPool", "RoiPoolGrad", "RoiAlign", "RoiAlignGrad"):
     devices = [kernel.device_type for kernel in kernels("KerasFrcnn>" + op).kernel]
     print(op, devices.count("CPU"), devices.count("GPU"))
 """
@@ -162,7 +162,8 @@ def test_the_op_library_has_kernels_for_gpus():
     real_nvcc()
     command = [sys.executable, "-c", LIST_KERNELS]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert printed.split("\n")[:3] == ["RoiPool 4 4", "RoiPyramidPool 4 4", "RoiPoolGrad 4 4"]
+    ops = "RoiPool", "RoiPyramidPool", "RoiPoolGrad", "RoiAlign", "RoiAlignGrad"
+    assert printed.splitlines() == [f"{op} 4 4" for op in ops]
 
 
 WRONG_ON_THE_GPU = """

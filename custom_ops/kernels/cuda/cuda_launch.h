@@ -22,6 +22,9 @@ constexpr int kThreads = kLanes * kWarps;
 
 inline int64_t Divide(int64_t a, int64_t b) { return (a + b - 1) / b; }  // rounded up
 
+inline int64_t Cells(const RoiPoolShape& s) { return s.n * s.h * s.w; }
+inline int64_t Bins(const RoiPoolShape& s) { return s.k * s.ph * s.pw; }
+
 // Whether kCount elements of E can be read at once from `p` and from every multiple of `stride`.
 template <typename E, int kCount>
 bool IsAligned(const void* p, int64_t stride) {
@@ -58,6 +61,29 @@ struct RoundSums {
     for (int64_t i = thread.Index(); i < count; i += thread.Count()) grad[i] = T::FromSum(sum[i]);
   }
 };
+
+// Lets `add(sum)` add to `count` zeros: of a half type to float32 sums in the scratch memory, which
+// are rounded then; of the others where the gradient belongs.
+template <typename T, typename Launcher, typename Add>
+int LaunchSums(void* grad, void* scratch, int64_t count, Launcher& launch, const Add& add) {
+  using Sum = typename T::Sum;
+  constexpr bool kRounded = sizeof(Sum) != sizeof(typename T::Element);
+  Sum* const sum = static_cast<Sum*>(kRounded ? scratch : grad);
+  if (const int error = launch.Zero(sum, count * sizeof(Sum))) return error;
+  if (const int error = add(sum)) return error;
+  if constexpr (kRounded) {
+    return launch(RoundSums<T>{sum, static_cast<typename T::Element*>(grad), count},
+                  Divide(count, kThreads));
+  }
+  return 0;
+}
+
+// Bytes of scratch memory that LaunchSums needs.
+inline int64_t SumScratch(int dtype, int64_t count) {
+  const bool rounded = static_cast<DType>(dtype) == DType::kFloat16 ||
+                       static_cast<DType>(dtype) == DType::kBFloat16;
+  return rounded ? count * static_cast<int64_t>(sizeof(float)) : 0;
+}
 
 }  // namespace cuda
 }  // namespace keras_frcnn

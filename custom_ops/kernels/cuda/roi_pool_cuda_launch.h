@@ -15,9 +15,6 @@
 namespace keras_frcnn {
 namespace cuda {
 
-inline int64_t Cells(const RoiPoolShape& s) { return s.n * s.h * s.w; }
-inline int64_t Bins(const RoiPoolShape& s) { return s.k * s.ph * s.pw; }
-
 template <typename Launcher>
 int LaunchBins(const RoiPoolShape& shape, const float* rois, float spatial_scale, int32_t* bins,
                int64_t* first_bad, Launcher& launch) {
@@ -59,26 +56,14 @@ int LaunchPool(int dtype, const CudaPoolArgs& args, Launcher& launch) {
   });
 }
 
-// A half type is summed in float32 in the scratch memory, the others where the gradient belongs.
 template <typename T, typename Launcher>
 int LaunchScatterGrad(const CudaGradArgs& args, Launcher& launch) {
-  using Sum = typename T::Sum;
   const RoiPoolShape& s = args.shape;
-  constexpr bool kRounded = sizeof(Sum) != sizeof(typename T::Element);
-  Sum* const sum = static_cast<Sum*>(kRounded ? args.scratch : args.grad);
-  const int64_t count = Cells(s) * s.c;
-  if (const int error = launch.Zero(sum, count * sizeof(Sum))) return error;
-  if (Bins(s) > 0) {
+  return LaunchSums<T>(args.grad, args.scratch, Cells(s) * s.c, launch, [&](auto* sum) {
+    if (Bins(s) == 0) return 0;
     const int64_t slices = Divide(s.c, kLanes), runs = Divide(s.ph * s.pw, ScatterGrad<T>::kRun);
-    const int error = launch(ScatterGrad<T>{args, sum, slices, runs},
-                             Divide(s.k * slices * runs, kWarps));
-    if (error) return error;
-  }
-  if constexpr (kRounded) {
-    auto* const grad = static_cast<typename T::Element*>(args.grad);
-    return launch(RoundSums<T>{sum, grad, count}, Divide(count, kThreads));
-  }
-  return 0;
+    return launch(ScatterGrad<T>{args, sum, slices, runs}, Divide(s.k * slices * runs, kWarps));
+  });
 }
 
 template <typename T, int kElements, typename Launcher>
@@ -112,9 +97,7 @@ int LaunchOrderedGrad(const CudaGradArgs& args, Launcher& launch) {
 // Bytes of scratch memory.
 inline int64_t GradScratch(int dtype, const RoiPoolShape& s, bool ordered) {
   if (ordered) return (Bins(s) + s.k) * static_cast<int64_t>(sizeof(Box));
-  const bool rounded = static_cast<DType>(dtype) == DType::kFloat16 ||
-                       static_cast<DType>(dtype) == DType::kBFloat16;
-  return rounded ? Cells(s) * s.c * static_cast<int64_t>(sizeof(float)) : 0;
+  return SumScratch(dtype, Cells(s) * s.c);
 }
 
 template <typename Launcher>

@@ -24,11 +24,7 @@ template <typename T>
 class RoiAlignOp : public OpKernel {
  public:
   explicit RoiAlignOp(OpKernelConstruction* context) : OpKernel(context) {
-    int64_t ph, pw;
-    OP_REQUIRES_OK(context, context->GetAttr("pooled_height", &ph));
-    OP_REQUIRES_OK(context, context->GetAttr("pooled_width", &pw));
-    OP_REQUIRES_OK(context, attributes_.SetSize(ph, pw));
-    OP_REQUIRES_OK(context, attributes_.Read(context));
+    OP_REQUIRES_OK(context, attributes_.ReadWithSize(context));
   }
 
   void Compute(OpKernelContext* context) override {

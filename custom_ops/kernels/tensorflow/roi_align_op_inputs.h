@@ -1,4 +1,4 @@
-// What RoIAlign's TensorFlow kernels of every device share: attributes, checks of the inputs, errors.
+// What RoIAlign's TensorFlow kernels of every device share: attributes and checks of the inputs.
 
 #ifndef KERAS_FRCNN_ROI_ALIGN_OP_INPUTS_H_
 #define KERAS_FRCNN_ROI_ALIGN_OP_INPUTS_H_
@@ -44,6 +44,15 @@ class AlignAttributes {
     }
     grid_.sampling_ratio = std::max<int64_t>(grid_.sampling_ratio, 0);
     return absl::OkStatus();
+  }
+
+  // Of RoiAlign; its gradient learns the size from grad_output.
+  absl::Status ReadWithSize(tensorflow::OpKernelConstruction* context) {
+    int64_t ph, pw;
+    TF_RETURN_IF_ERROR(context->GetAttr("pooled_height", &ph));
+    TF_RETURN_IF_ERROR(context->GetAttr("pooled_width", &pw));
+    TF_RETURN_IF_ERROR(SetSize(ph, pw));
+    return Read(context);
   }
 
   absl::Status SetSize(int64_t ph, int64_t pw) {
@@ -100,7 +109,8 @@ class AlignAttributes {
   std::vector<float> scales_;
 };
 
-inline absl::Status AddLevel(const tensorflow::TensorShape& shape, std::vector<Level>* maps, int64_t* channels) {
+inline absl::Status AddLevel(const tensorflow::TensorShape& shape, std::vector<Level>* maps,
+                             int64_t* channels) {
   if (shape.dims() != 4) {
     return InvalidArgument("features must be [N, H, W, C], not ", shape.DebugString());
   }

@@ -186,8 +186,8 @@ def _compile(
             return
         except CompileError as error:
             warnings.warn(
-                "the ops for regions are built without kernels for GPUs, where they will run on the CPU:"
-                f" {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds them.",
+                "the ops for regions are built without kernels for GPUs, where they will run on the"
+                f" CPU: {error}\nOnce solved, `python -m keras_frcnn.custom_ops` builds them.",
                 stacklevel=3,
             )
             with replacing(failure) as partial:

@@ -7,6 +7,10 @@ from keras_frcnn.custom_ops.cases import random_features, random_rois
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
+# Samples at quarters of cells: all weights are multiples of 1/16, whose sums are the same in any
+# order and in every type.
+ALONE = np.float32([[0, 16, 32, 128, 144]])
+
 
 class SelfTestError(RuntimeError):
     """The kernels of the GPU and of the CPU disagree, or the GPU cannot run them."""
@@ -30,7 +34,7 @@ def compare_cpu_and_gpu(library) -> None:
                 on_gpu = _results(library, "GPU:0", features, rois, dtype)
             except tf.errors.OpError as error:
                 raise SelfTestError(
-                    f"RoI pooling does not run on this GPU: {error}\nIts driver must support the"
+                    f"RoI pooling or RoIAlign does not run on this GPU: {error}\nIts driver must support the"
                     " CUDA version of the nvcc that compiled it; CUDA_HOME chooses another nvcc."
                     " `python -m keras_frcnn.custom_ops` says for which architectures it was"
                     " compiled, and KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
@@ -38,8 +42,8 @@ def compare_cpu_and_gpu(library) -> None:
             for name, expected in on_cpu.items():
                 if on_gpu[name].tobytes() != expected.tobytes():
                     raise SelfTestError(
-                        f"RoI pooling on this GPU gives another {name} in {dtype.name} with"
-                        f" {channels} channels than on the CPU"
+                        f"this GPU gives another {name} in {dtype.name} with {channels} channels"
+                        " than the CPU"
                     )
 
 
@@ -57,7 +61,28 @@ def _results(library, device, features, rois, dtype):
             rois=rois,
             features_shape=features.shape.as_list(),
         )
-    for result in (output, gradient):
-        if not result.device.endswith(device):  # TensorFlow may move what a device cannot run
-            raise SelfTestError(f"RoI pooling ran on {result.device}, not on {device}")
-    return {"output": output.numpy(), "argmax": argmax.numpy(), "gradient": gradient.numpy()}
+        grid = {"spatial_scales": [1 / 16], "sampling_ratio": 2}
+        levels = np.zeros(len(rois), np.int32)
+        aligned = library.keras_frcnn_roi_align(
+            [features], rois, levels, pooled_height=7, pooled_width=7, **grid
+        )
+        of_one = tf.zeros([1, 7, 7, features.shape[3]], dtype) + 1
+        (align_gradient,) = library.keras_frcnn_roi_align_grad(
+            grad_output=of_one,
+            rois=ALONE,
+            levels=levels[:1],
+            shapes=[tf.constant(features.shape.as_list(), tf.int32)],
+            **grid,
+        )
+    results = {
+        "pooled output": output,
+        "argmax": argmax,
+        "gradient of pooling": gradient,
+        "aligned output": aligned,
+        "gradient of RoIAlign": align_gradient,
+    }
+    for name in set(results) - {"argmax"}:
+        where = results[name].device
+        if not where.endswith(device):  # TensorFlow may move what a device cannot run
+            raise SelfTestError(f"the {name} was computed on {where}, not on {device}")
+    return {name: result.numpy() for name, result in results.items()}

@@ -17,7 +17,7 @@ def test_fails_where_the_cpu_stands_in_for_the_gpu():
     placement = tf.config.get_soft_device_placement()
     tf.config.set_soft_device_placement(True)
     try:
-        with pytest.raises(self_test.SelfTestError, match=r"ran on .*CPU:0, not on GPU:0"):
+        with pytest.raises(self_test.SelfTestError, match=r"computed on .*CPU:0, not on GPU:0"):
             self_test.compare_cpu_and_gpu(library)
     finally:
         tf.config.set_soft_device_placement(placement)

@@ -41,7 +41,7 @@ struct ShareOut {
 template <typename T>
 struct ScatterAlignGrad {
   static constexpr const char* kName = "scatter of the gradient";
-  static constexpr int kBlocksAtOnce = 5;
+  static constexpr int kBlocksAtOnce = sizeof(typename T::Sum) == 8 ? 4 : 5;
 
   CudaAlignGradArgs args;
   typename T::Sum* sum;
@@ -152,10 +152,11 @@ struct AlignBoxes {
 template <typename T, int kElements>
 struct GatherAlignGrad {
   static constexpr const char* kName = "gather of the gradient";
-  static constexpr int kBlocksAtOnce = 4;
-
   using Element = typename T::Element;
   using Sum = typename T::Sum;
+
+  // So that nothing is spilled.
+  static constexpr int kBlocksAtOnce = kElements == 8 || kElements == 2 ? 2 : 3;
 
   CudaAlignGradArgs args;
   const Box* boxes;
@@ -231,9 +232,11 @@ struct GatherAlignGrad {
                                       int64_t pw, int32_t y, int32_t x, int64_t c,
                                       Sum* sum) const {
     const RoiPoolShape& s = args.shape;
-    const auto grads = Read<Pack<Element, kElements>>(
+    const auto packed = Read<Pack<Element, kElements>>(
         static_cast<const Element*>(args.grad_output) +
         ((roi.row * s.ph + ph) * s.pw + pw) * s.c + c);
+    Sum grads[kElements];
+    for (int e = 0; e < kElements; ++e) grads[e] = T::ToSum(packed.at[e]);
     const SampleRange rows = Around(roi.y, ph, y), columns = Around(roi.x, pw, x);
     for (int32_t i = rows.begin; i < rows.end; ++i) {
       AxisSample of_row, of_column;
@@ -246,9 +249,7 @@ struct GatherAlignGrad {
         const CornerWeights weights(of_row, of_column);
         for (int corner = 0; corner < 4; ++corner) {
           if (!reads_row[corner / 2] || !reads_column[corner % 2]) continue;
-          for (int e = 0; e < kElements; ++e) {
-            sum[e] += share(T::ToSum(grads.at[e]), weights.at[corner]);
-          }
+          for (int e = 0; e < kElements; ++e) sum[e] += share(grads[e], weights.at[corner]);
         }
       }
     }

@@ -29,7 +29,7 @@ struct CornerWeights {
 template <typename T, int kElements>
 struct AlignBins {
   static constexpr const char* kName = "align";
-  static constexpr int kBlocksAtOnce = 4;
+  static constexpr int kBlocksAtOnce = kElements == 8 ? 3 : 4;
 
   using Element = typename T::Element;
   using Sum = typename T::Sum;

@@ -3,62 +3,29 @@
 `keras-frcnn bench roi-align` prints a table: a feature pyramid of an 800 x 1216 image with two
 samples a bin, and VGG16's last map of a 600 x 1000 image with as many as a bin has cells. The rows
 of a workload are measured in turn, round after round; before that, outputs are compared.
+`--standalone` checks and times the CUDA kernels without TensorFlow.
 """
 
 import argparse
 import os
 import statistics
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
-from keras_frcnn.benchmarks.roi_pool_workload import processor_name, selective_search_like_rois
+from keras_frcnn.benchmarks.roi_align_workload import WORKLOADS, Workload
+from keras_frcnn.benchmarks.roi_pool_workload import processor_name
 from keras_frcnn.benchmarks.tables import markdown, ms
 
 AIM = 4  # times as fast as ONNX Runtime, at least
 
 
-@dataclass(frozen=True)
-class Workload:
-    """Maps [1, H, W, C], and RoIs that are shared out among them."""
-
-    image: tuple[int, int]  # height and width, pixels
-    cells: tuple[tuple[int, int], ...]  # of each map
-    scales: tuple[float, ...]
-    channels: int
-    rois: int
-    size: int  # bins a side
-    ratio: int
-
-    def inputs(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """Maps, RoIs [K, 5] and the map of each, [K], by the rule of Lin et al. (2017, eq. 1)."""
-        rng = np.random.default_rng(1)
-        maps = [rng.normal(size=(1, *c, self.channels)).astype(np.float32) for c in self.cells]
-        rois = selective_search_like_rois(self.rois, 1, *self.image)
-        side = np.sqrt(np.prod(rois[:, 3:] - rois[:, 1:3], axis=1))
-        levels = np.floor(2 + np.log2(side / 224)).clip(0, len(maps) - 1)
-        return maps, rois, levels.astype(np.int32)
-
-
-WORKLOADS = {
-    "pyramid, 1000 RoIs, 7 x 7, 2 samples, 256 channels": Workload(
-        (800, 1216),
-        ((200, 304), (100, 152), (50, 76), (25, 38)),
-        (1 / 4, 1 / 8, 1 / 16, 1 / 32),
-        256,
-        1000,
-        7,
-        2,
-    ),
-    "one map, 2000 RoIs, 14 x 14, adaptive, 512 channels": Workload(
-        (600, 1000), ((38, 63),), (1 / 16,), 512, 2000, 14, 0
-    ),
-}
-
-
 def main(argv: list[str]) -> int:
     """Measure and print."""
+    if "--standalone" in argv:
+        from keras_frcnn.benchmarks import roi_align_cuda
+
+        return roi_align_cuda.main(argv)
     parser = argparse.ArgumentParser(prog="keras-frcnn bench roi-align", description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=9, help="measurements; medians count")

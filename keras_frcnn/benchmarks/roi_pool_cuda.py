@@ -6,20 +6,17 @@ PyTorch and torchvision, and no TensorFlow.
 """
 
 import argparse
-import dataclasses
-import statistics
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from keras_frcnn.benchmarks import roi_pool_workload as cpu
-from keras_frcnn.custom_ops import cuda, cuda_kernels
+from keras_frcnn.benchmarks import standalone
+from keras_frcnn.benchmarks.tables import markdown
+from keras_frcnn.custom_ops import cuda_kernels
 from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases, same_bits
-from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.cuda_kernels import CudaKernels, Memory, Shape
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from keras_frcnn.errors import InputError
 from keras_frcnn.files import replacing
 
 TIMED_DTYPES = ("float32", "float16", "bfloat16")
@@ -28,7 +25,6 @@ WORKLOADS = {
     **cpu.WORKLOADS,
     **{f"{name} x 10": (n, size, 10 * count) for name, (n, size, count) in cpu.WORKLOADS.items()},
 }
-CALLS_A_ROUND = 20  # one after another, timed together
 TIMES = ["forward", "forward with argmax", "backward", "deterministic backward"]
 TIME_COLUMNS = [
     "workload",
@@ -40,37 +36,6 @@ TIME_COLUMNS = [
     "share of memory bandwidth",
     "cells read (TB/s)",
 ]
-KERNEL_COLUMNS = ["kernel", "dtype", "registers", "spilled bytes", "occupancy", "blocks"]
-
-
-class MismatchError(AssertionError):
-    """The kernels' results are not those of the reference."""
-
-
-class TorchMemory:
-    """Buffers that PyTorch allocates on the current GPU."""
-
-    def __init__(self):
-        import torch
-
-        self.torch = torch
-
-    def put(self, array):
-        """A buffer with the bytes of `array`."""
-        data = np.frombuffer(array.tobytes(), np.uint8).copy()
-        return self.torch.from_numpy(data).to("cuda")
-
-    def empty(self, size):
-        """A buffer of `size` bytes."""
-        return self.torch.empty(size, dtype=self.torch.uint8, device="cuda")
-
-    def get(self, buffer, shape, dtype):
-        """The buffer as an array; waits for the GPU."""
-        return np.frombuffer(buffer.cpu().numpy().tobytes(), dtype).reshape(shape)
-
-    def address(self, buffer):
-        """The buffer's address on the GPU."""
-        return buffer.data_ptr()
 
 
 def check(kernels: CudaKernels, memory: Memory, cases: list[Case]) -> int:
@@ -91,18 +56,20 @@ def check(kernels: CudaKernels, memory: Memory, cases: list[Case]) -> int:
                 found = cuda_kernels.pool(
                     kernels, memory, typed.features, *typed.arguments, with_argmax
                 )
-                _require(same_bits(found[0], output), case, dtype, "output")
-                _require(not with_argmax or same_bits(found[1], argmax), case, dtype, "argmax")
+                standalone.require(same_bits(found[0], output), case, dtype, "output")
+                standalone.require(
+                    not with_argmax or same_bits(found[1], argmax), case, dtype, "argmax"
+                )
             grad_output = np.random.default_rng(0).normal(size=output.shape).astype(output.dtype)
             arguments = grad_output, argmax, typed.rois, typed.features.shape
             expected = roi_pool_grad_reference(*arguments)
             ordered = cuda_kernels.gradient(kernels, memory, *arguments, deterministic=True)
-            _require(same_bits(ordered, expected), case, dtype, "deterministic gradient")
+            standalone.require(same_bits(ordered, expected), case, dtype, "deterministic gradient")
             atomic = cuda_kernels.gradient(kernels, memory, *arguments, deterministic=False)
             # A half type may be rounded to its neighbour.
             near = {2: 2e-2, 4: 1e-4, 8: 1e-12}[output.itemsize]
             close = np.isclose(atomic.astype(float), expected.astype(float), near, near).all()
-            _require(close, case, dtype, "gradient")
+            standalone.require(close, case, dtype, "gradient")
     return len(cases) * len(DTYPES)
 
 
@@ -150,7 +117,7 @@ def measure(kernels: CudaKernels, workload: str, dtype: str, rounds: int) -> lis
         "implementation": "ours",
         "bytes": features.nbytes + output.nbytes,
         "cell bytes": cells * shape.c * features.itemsize,
-        **dict(zip(TIMES, (_seconds(run, rounds) for run in runs), strict=True)),
+        **dict(zip(TIMES, (standalone.seconds(run, rounds) for run in runs), strict=True)),
     }
     rows = [ours]
     if dtype != "bfloat16":  # which torchvision's kernels do not have
@@ -166,7 +133,9 @@ def measure(kernels: CudaKernels, workload: str, dtype: str, rounds: int) -> lis
                 grads, boxes, positions, *arguments, *channels_first.shape
             ),
         ]
-        times = dict(zip(TIMES[1:3], (_seconds(run, rounds) for run in theirs), strict=True))
+        times = dict(
+            zip(TIMES[1:3], (standalone.seconds(run, rounds) for run in theirs), strict=True)
+        )
         rows.append({"implementation": f"torchvision {version}", **times})
         if dtype == "float32":
             ours["same output"] = torch.equal(pooled.permute(0, 2, 3, 1), output)
@@ -185,10 +154,7 @@ def kernel_rows(kernels: CudaKernels) -> list[list[str]]:
             infos += kernels.describe(kernels.pool, *arguments)
         for ordered in (False, True):
             infos += kernels.describe(kernels.grad, dtype, shape, *[aligned] * 5, ordered)
-        for info in infos:
-            occupancy = info["blocks_at_once"] * 256 / info["threads_at_once_limit"]
-            numbers = info["registers"], info["local_bytes"], f"{occupancy:.0%}", info["blocks"]
-            rows.append([info["name"], dtype, *map(str, numbers)])
+        rows += [standalone.kernel_row(info, dtype) for info in infos]
     return rows
 
 
@@ -213,12 +179,6 @@ def time_rows(rows: list[dict], bandwidth: float) -> list[list[str]]:
     return table
 
 
-def markdown(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
 def main(argv: list[str]) -> int:
     """Check, measure, print the tables and save them; the exit status.
 
@@ -232,41 +192,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--rounds", type=int, default=20, help="measurements; the median counts")
     arguments = parser.parse_args(argv)
 
-    try:
-        import torch
-        import torchvision  # noqa: F401
-
-        nvcc = cuda.find_nvcc()
-        compiler = find_compiler()
-    except (ImportError, cuda.CudaUnavailableError, NoCompilerError) as error:
-        raise InputError(f"this needs PyTorch, torchvision and compilers: {error}") from error
-    if not torch.cuda.is_available():
-        raise InputError("there is no GPU that PyTorch can use")
-    major, minor = torch.cuda.get_device_capability()
-    nvcc = dataclasses.replace(nvcc, architectures=(10 * major + minor,))
-    with tempfile.TemporaryDirectory() as work:
-        library = Path(work, "kernels.so")
-        try:
-            cuda.compile_library(library, compiler, nvcc)
-        except cuda.CudaUnavailableError as error:
-            raise InputError(f"{nvcc.path} cannot compile the kernels: {error}") from error
-        kernels = CudaKernels(library, torch.cuda.current_stream().cuda_stream)
-        compared = check(kernels, TorchMemory(), all_cases() + random_cases(100))
+    kernels = standalone.kernels()
+    compared = check(kernels, standalone.TorchMemory(), all_cases() + random_cases(100))
     print(f"{compared} inputs give the reference's results.")
-    bandwidth = copy_bandwidth()
+    bandwidth = standalone.copy_bandwidth()
     rows = []
     for workload in WORKLOADS:
         for dtype in TIMED_DTYPES:
             rows += measure(kernels, workload, dtype, arguments.rounds)
     same = all(row["same output"] for row in rows if "same output" in row)
     text = (
-        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {nvcc.architecture_names};"
-        f" median of {arguments.rounds} rounds of {CALLS_A_ROUND} calls; memory is copied at"
-        f" {bandwidth / 1e12:.2f} TB/s, read and written."
-        f" In float32 all outputs are{'' if same else ' NOT'} those of torchvision.\n\n"
-        + markdown(TIME_COLUMNS, time_rows(rows, bandwidth))
+        standalone.heading(bandwidth, arguments.rounds)
+        + f" In float32 all outputs are{'' if same else ' NOT'} those of torchvision.\n\n"
+        + markdown([TIME_COLUMNS, *time_rows(rows, bandwidth)])
         + "\n"
-        + markdown(KERNEL_COLUMNS, kernel_rows(kernels))
+        + markdown([standalone.KERNEL_COLUMNS, *kernel_rows(kernels)])
     )
     print(text)
     with replacing(arguments.out) as path:
@@ -275,40 +215,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def copy_bandwidth() -> float:
-    """Bytes a second, read and written, of a copy inside the GPU's memory."""
-    import torch
-
-    source = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / _seconds(lambda: target.copy_(source), 10)
-
-
 def _shape(workload):
     n, size, count = WORKLOADS[workload]
     height, width = map(cpu.cells_along, size)
     return Shape(n, height, width, cpu.CHANNELS, count, cpu.POOL_SIZE, cpu.POOL_SIZE)
-
-
-def _seconds(run, rounds):
-    import torch
-
-    for _ in range(3):
-        run()
-    times = []
-    for _ in range(rounds):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        # The GPU waits about 5 ms, in which all calls are queued: their launches take no part.
-        torch.cuda._sleep(10_000_000)
-        start.record()
-        for _ in range(CALLS_A_ROUND):
-            run()
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / 1e3 / CALLS_A_ROUND)
-    return statistics.median(times)
-
-
-def _require(condition, case, dtype, what):
-    if not condition:
-        raise MismatchError(f"{case.name}, {dtype}: the {what} is not the reference's")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_frcnn.custom_ops import align_cases
 from keras_frcnn.custom_ops.align_reference import (
     roi_align_grad_reference,
     roi_align_reference,
@@ -25,7 +26,6 @@ from keras_frcnn.custom_ops.align_reference import (
 from keras_frcnn.custom_ops.cases import DTYPES, all_cases, random_cases
 from keras_frcnn.custom_ops.cuda import KERNELS, include_flags
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from tests.custom_ops import align_cases
 
 POOL = Path(__file__).with_name("pool_sweep.cc")
 ALIGN = Path(__file__).with_name("align_sweep.cc")

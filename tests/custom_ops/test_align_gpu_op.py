@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from keras_frcnn.custom_ops import roi_align
+from keras_frcnn.custom_ops.align_cases import all_cases, random_cases, same
 from keras_frcnn.custom_ops.align_reference import roi_align_reference
 from keras_frcnn.custom_ops.cases import DTYPES
-from tests.custom_ops.align_cases import all_cases, random_cases, same
 
 if not tf.config.list_physical_devices("GPU"):
     pytest.skip("TensorFlow sees no GPU", allow_module_level=True)
@@ -62,7 +62,7 @@ tf.config.experimental.enable_op_determinism()
 from keras_frcnn.custom_ops.align_reference import roi_align_grad_reference
 from keras_frcnn.custom_ops.cases import DTYPES, random_features
 from keras_frcnn.custom_ops.library import load_library
-from tests.custom_ops.align_cases import all_cases, same
+from keras_frcnn.custom_ops.align_cases import all_cases, same
 library = load_library()
 for case in all_cases():
     for dtype in DTYPES:

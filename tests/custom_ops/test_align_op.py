@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_frcnn.custom_ops import portable_ops, roi_align
+from keras_frcnn.custom_ops.align_cases import all_cases, random_cases, same
 from keras_frcnn.custom_ops.align_reference import (
     roi_align_grad_reference,
     roi_align_reference,
@@ -15,7 +16,6 @@ from keras_frcnn.custom_ops.align_reference import (
 from keras_frcnn.custom_ops.cases import DTYPES, random_features, random_rois, rows
 from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.library import load_library
-from tests.custom_ops.align_cases import all_cases, random_cases, same
 
 CASES = all_cases()
 INVALID = tf.errors.InvalidArgumentError

@@ -6,9 +6,9 @@ import onnxruntime
 import pytest
 from onnx.backend.test.case.node import roialign
 
+from keras_frcnn.custom_ops.align_cases import all_cases, random_cases, same
 from keras_frcnn.custom_ops.align_reference import roi_align_reference
 from keras_frcnn.custom_ops.cases import rows
-from tests.custom_ops.align_cases import all_cases, random_cases, same
 
 
 def one(values, box, size, ratio, aligned):

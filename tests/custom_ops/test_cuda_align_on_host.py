@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
+from keras_frcnn.custom_ops.align_cases import AlignCase, all_cases, random_cases, same
 from keras_frcnn.custom_ops.align_reference import (
     roi_align_grad_reference,
     roi_align_reference,
 )
 from keras_frcnn.custom_ops.cases import DTYPES, random_features, rows
 from keras_frcnn.custom_ops.cuda_align import PLACED, align, align_gradient, place
-from tests.custom_ops.align_cases import AlignCase, all_cases, random_cases, same
 from tests.custom_ops.cuda_on_host import HostMemory, host_kernels
 
 if not shutil.which("c++"):

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_frcnn.benchmarks import roi_pool_cuda
-from keras_frcnn.custom_ops import cuda
+from keras_frcnn.benchmarks import roi_align_cuda, roi_pool_cuda, standalone
+from keras_frcnn.benchmarks.tables import markdown
+from keras_frcnn.custom_ops import align_cases, cuda
 from keras_frcnn.custom_ops.cases import all_cases
 from keras_frcnn.errors import InputError
 from tests.custom_ops.cuda_on_host import HostMemory, host_kernels
@@ -36,7 +37,7 @@ def test_check_compares_every_dtype():
 @needs_compiler
 @pytest.mark.parametrize(("dtype", "what"), [("float32", "output"), ("int32", "argmax")])
 def test_check_finds_a_wrong_bit(dtype, what):
-    with pytest.raises(roi_pool_cuda.MismatchError, match=f"inside, float.*the {what}"):
+    with pytest.raises(standalone.MismatchError, match=f"inside, float.*the {what}"):
         roi_pool_cuda.check(host_kernels(), FaultyMemory(dtype), all_cases()[:1])
 
 
@@ -50,7 +51,7 @@ def test_table():
     assert table[0][1:] == ["ours", "float32", *"1.0 2.0 3.0 4.0 2.50 2.00 50% 5.00".split()]
     assert table[1][1:7] == ["torchvision 0", "float32", "", "5.0", "6.0", ""]
     assert {len(row) for row in table} == {len(roi_pool_cuda.TIME_COLUMNS)}
-    text = roi_pool_cuda.markdown(roi_pool_cuda.TIME_COLUMNS, table)
+    text = markdown([roi_pool_cuda.TIME_COLUMNS, *table])
     assert {line.count(" | ") for line in text.splitlines()} == {len(table[0]) - 1}
 
 
@@ -58,12 +59,14 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["tensorflow"] = None
 from keras_frcnn.cli.__main__ import main
-sys.exit(main(["bench", "roi-pool", "--standalone"]))
+sys.exit(main(["bench", sys.argv[1], "--standalone"]))
 """
 
 
-def test_says_what_is_missing():
-    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+@pytest.mark.parametrize("name", ["roi-pool", "roi-align"])
+def test_says_what_is_missing(name):
+    command = [sys.executable, "-c", WITHOUT_TORCH, name]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "needs PyTorch" in done.stderr
 
@@ -80,3 +83,38 @@ def test_says_why_it_does_not_compile(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace())
     with pytest.raises(InputError, match=r"(?s)cannot compile.*sm_120.*Unsupported architecture"):
         roi_pool_cuda.main(["--standalone"])
+
+
+@needs_compiler
+def test_check_of_roi_align():
+    cases = [case for case in align_cases.all_cases() if case.name in ("halves and rims", "levels")]
+    compared = roi_align_cuda.check(host_kernels(), HostMemory(), cases)
+    assert compared == 2 * 4 * len(roi_align_cuda.MODES)
+
+
+@needs_compiler
+@pytest.mark.parametrize("place, what", [(0, "output"), (1, "deterministic gradient")])
+def test_check_of_roi_align_finds_a_wrong_bit(place, what):
+    class Faulty(HostMemory):
+        reads = 0
+
+        def get(self, buffer, shape, dtype):
+            array = super().get(buffer, shape, dtype).copy()
+            array.view("uint8").reshape(-1)[-1] ^= 4 * (self.reads == place)
+            self.reads += 1
+            return array
+
+    with pytest.raises(standalone.MismatchError, match=f"inside, float16: the {what}"):
+        roi_align_cuda.check(host_kernels(), Faulty(), align_cases.all_cases()[:1])
+
+
+def test_table_of_roi_align():
+    names = roi_align_cuda.TIMES
+    ours = {"implementation": "ours", **dict(zip(names, (1e-6, 2e-6, 3e-6), strict=True))}
+    ours["bytes"] = 3e6
+    theirs = {"implementation": "torchvision 0", names[0]: 5e-6, names[1]: 6e-6}
+    rows = [{"workload": "small", "dtype": "float32", **row} for row in (ours, theirs)]
+    table = roi_align_cuda.time_rows(rows, bandwidth=6e12)
+    assert table[0][1:] == ["ours", "float32", *"1.0 2.0 3.0 5.00 3.00 50%".split()]
+    assert table[1][1:] == ["torchvision 0", "float32", "5.0", "6.0", "", "1.00", "1.00", ""]
+    assert {len(row) for row in table} == {len(roi_align_cuda.TIME_COLUMNS)}

@@ -191,6 +191,7 @@ import sys
 sys.modules["tensorflow"] = None
 import keras_frcnn.cli.__main__
 import keras_frcnn.benchmarks.roi_pool_cuda
+import keras_frcnn.benchmarks.roi_align_cuda
 """
 
 

@@ -36,8 +36,8 @@ def compare_cpu_and_gpu(library) -> None:
                 raise SelfTestError(
                     f"RoI pooling or RoIAlign does not run on this GPU: {error}\nIts driver must"
                     " support the CUDA version of the nvcc that compiled it; CUDA_HOME chooses"
-                    " another nvcc. `python -m keras_frcnn.custom_ops` says for which architectures it was"
-                    " compiled, and KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
+                    " another nvcc. `python -m keras_frcnn.custom_ops` says for which architectures"
+                    " it was compiled, and KERAS_FRCNN_CUDA_ARCHITECTURES chooses others"
                 ) from error
             for name, expected in on_cpu.items():
                 if on_gpu[name].tobytes() != expected.tobytes():

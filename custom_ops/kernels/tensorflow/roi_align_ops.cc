@@ -1,5 +1,5 @@
 // Registers the ops KerasFrcnn>RoiAlign and RoiAlignGrad with their shapes. Their kernels are in
-// roi_align_cpu_ops.cc.
+// roi_align_cpu_ops.cc and roi_align_gpu_ops.cc.
 
 #include <cstdint>
 

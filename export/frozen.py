@@ -21,18 +21,6 @@ from keras_frcnn.models.roi_align import region_inputs
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
 ROIS = tf.TensorSpec([None, None, 4], tf.float32, "rois")
-
-# What a detector is set to, beside the names of its classes.
-SETTINGS = (
-    "pixel_means",
-    "min_side",
-    "max_side",
-    "score_threshold",
-    "nms_iou",
-    "max_detections",
-)
-
-
 CLASSES = tf.TensorSpec([None, None], tf.int32, "classes")
 
 
@@ -57,7 +45,7 @@ class TracedDetector(Detector):
     """A `Detector` for `traced`; `variables` are the weights that are no constants."""
 
     def __init__(self, detector: Detector, model: keras.Model):
-        super().__init__(model, **_settings(detector))
+        super().__init__(model, **detector.settings())
         self.variables = _matrices(model)
         self._network = frozen_function(
             model,
@@ -74,7 +62,7 @@ class TracedProposingDetector(ProposingDetector):
     """A `ProposingDetector` for `traced`; `variables` are the weights that are no constants."""
 
     def __init__(self, detector: ProposingDetector, model: keras.Model):
-        super().__init__(model, **_settings(detector), options=detector.options)
+        super().__init__(model, **detector.settings())
         self.variables = _freeze_proposing(self)
 
 
@@ -82,7 +70,7 @@ class TracedMaskDetector(MaskDetector):
     """A `MaskDetector` for `traced`; `variables` are the weights that are no constants."""
 
     def __init__(self, detector: MaskDetector, model: keras.Model):
-        super().__init__(model, **_settings(detector))
+        super().__init__(model, **detector.settings())
         boxes = self.box_model
         self.network_boxes = frozen_function(
             boxes,
@@ -96,7 +84,7 @@ class TracedProposingMaskDetector(ProposingMaskDetector):
     """A `ProposingMaskDetector` for `traced`; `variables` are the weights that are no constants."""
 
     def __init__(self, detector: ProposingMaskDetector, model: keras.Model):
-        super().__init__(model, **_settings(detector), options=detector.options)
+        super().__init__(model, **detector.settings())
         self.variables = _freeze_proposing(self) + _freeze_masks(self)
 
 
@@ -116,7 +104,7 @@ def _freeze_proposing(detector):
 
 def _freeze_masks(detector):
     """Trace the mask branch; returns its variables."""
-    branch = detector.mask_branch
+    branch = detector.network_masks
     detector.network_masks = frozen_function(
         branch, branch, [_spec(branch.features), ROIS, CLASSES]
     )
@@ -128,10 +116,6 @@ def _spec(features):
     if isinstance(features, list):
         return [tf.TensorSpec(f.shape, f.dtype, f"features_{i}") for i, f in enumerate(features)]
     return tf.TensorSpec(features.shape, features.dtype, "features")
-
-
-def _settings(detector):
-    return {name: getattr(detector, name) for name in (*SETTINGS, "class_names")}
 
 
 def _matrices(model):

@@ -22,11 +22,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 import keras_frcnn
 from keras_frcnn.custom_ops import portable_ops
 from keras_frcnn.custom_ops.library import load_library
-from keras_frcnn.detection.detector import Detector
+from keras_frcnn.detection.detector import SETTINGS, Detector
 from keras_frcnn.detection.multiscale import MultiScaleDetector
 from keras_frcnn.errors import InputError
 from keras_frcnn.export import warmup
-from keras_frcnn.export.frozen import SETTINGS, traced
+from keras_frcnn.export.frozen import traced
 from keras_frcnn.export.inputs import MAX_PIXELS, MAX_PROPOSALS
 from keras_frcnn.export.precision import with_precision
 from keras_frcnn.export.signatures import signatures

@@ -12,6 +12,7 @@ from typing import ClassVar, get_type_hints
 from keras_frcnn.errors import InputError, did_you_mean
 from keras_frcnn.models.heads import DETECTORS, REGION_OPS, has_masks, makes_proposals
 from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.proposal_defaults import OF_ANCHORS, shown_default
 from keras_frcnn.setting_types import (
     BELOW_1,
     FRACTION,
@@ -29,24 +30,6 @@ from keras_frcnn.setting_types import (
 PRECISIONS = ("float32", "mixed_bfloat16")
 SEARCHES = ("fast", "quality")  # modes of selective search
 AUTO = "auto"
-
-
-# What the settings of anchors and proposals are where they are not given: for one map, and for a
-# pyramid, where the numbers before the suppression are those of a level (the authors' code).
-OF_ANCHORS = {
-    "anchor_scales": ((8.0, 16.0, 32.0), (8.0,)),
-    "proposals_train": (2000, 1000),
-    "proposals_test": (300, 1000),
-    "pre_nms_train": (12_000, 2000),
-    "pre_nms_test": (6000, 1000),
-    "proposal_min_size": (16.0, 0.0),
-}
-
-
-def _shown(name: str) -> str:
-    """How the table tells them."""
-    one, pyramid = (format_value(v).replace(".0", "") for v in OF_ANCHORS[name])
-    return f"{one}, for pyramids {pyramid}"
 
 
 @dataclass(frozen=True)
@@ -155,7 +138,7 @@ class Settings:
         "sides of square anchors in feature cells, 16 pixels of the scaled image; "
         "keras-frcnn anchors suggests some",
         POSITIVE,
-        shown=_shown("anchor_scales"),
+        shown=shown_default("anchor_scales"),
     )
     anchor_ratios: tuple[float, ...] = setting(
         (0.5, 1.0, 2.0), "height over width of the anchors", POSITIVE
@@ -168,22 +151,22 @@ class Settings:
         None,
         "proposals of an image in training, at most",
         POSITIVE,
-        shown=_shown("proposals_train"),
+        shown=shown_default("proposals_train"),
     )
     proposals_test: int | None = setting(
         None,
         "proposals of an image in detection, at most",
         POSITIVE,
-        shown=_shown("proposals_test"),
+        shown=shown_default("proposals_test"),
     )
     pre_nms_train: int | None = setting(
         None,
         "boxes of which joint training suppresses some, the best ones; of each level of a pyramid",
         POSITIVE,
-        shown=_shown("pre_nms_train"),
+        shown=shown_default("pre_nms_train"),
     )
     pre_nms_test: int | None = setting(
-        None, "the same in detection", POSITIVE, shown=_shown("pre_nms_test")
+        None, "the same in detection", POSITIVE, shown=shown_default("pre_nms_test")
     )
     proposal_nms_iou: float = setting(
         0.7, "proposals of a higher IoU with a better one are suppressed", UP_TO_1
@@ -192,7 +175,7 @@ class Settings:
         None,
         "shorter side of a proposal in pixels of the image, at least",
         NOT_NEGATIVE,
-        shown=_shown("proposal_min_size"),
+        shown=shown_default("proposal_min_size"),
     )
     rpn_steps: int = setting(
         80_000, "mini-batches of each training of region proposals in four steps", POSITIVE
@@ -266,23 +249,21 @@ class Settings:
             )
 
     def _complete_detector(self) -> None:
-        """Fill in and check what depends on which detector it is."""
+        """Fill in and check what depends on which detector and trunk it is."""
         is_joint = self.detector in ("faster_rcnn", "mask_rcnn") and not self.alternating
         is_pyramid = bool(TRUNKS[self.trunk].levels)
-        if self.region_op is None:
-            aligned = self.has_masks or is_pyramid
-            object.__setattr__(self, "region_op", "align" if aligned else "pool")
-        for name, defaults in OF_ANCHORS.items():
+        defaults = {name: values[is_pyramid] for name, values in OF_ANCHORS.items()} | {
+            "rois_per_image": 128 if is_joint else 64,
+            "bg_iou_low": 0.1 if self.detector == "fast_rcnn" else 0.0,
+            "region_op": "align" if self.has_masks or is_pyramid else "pool",
+        }
+        for name, value in defaults.items():
             if getattr(self, name) is None:
-                object.__setattr__(self, name, defaults[is_pyramid])
+                object.__setattr__(self, name, value)
         if is_pyramid and self.region_op == "pool":
             raise InputError("region_op: a pyramid's regions are read by RoIAlign; give align")
         if is_pyramid and self.alternating:
             raise InputError("alternating: pyramids are trained jointly; leave it out")
-        if self.rois_per_image is None:
-            object.__setattr__(self, "rois_per_image", 128 if is_joint else 64)
-        if self.bg_iou_low is None:
-            object.__setattr__(self, "bg_iou_low", 0.1 if self.detector == "fast_rcnn" else 0.0)
         if self.alternating and self.detector != "faster_rcnn":
             raise InputError(f"alternating: is a training of faster_rcnn, not of {self.detector}")
         if self.proposals is not None and self.makes_proposals:

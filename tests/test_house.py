@@ -32,6 +32,7 @@ FLOORS = (
     "proposals",
     "data",
     "settings",
+    "proposal_defaults",
     "setting_types",
     "models",
     "custom_ops",

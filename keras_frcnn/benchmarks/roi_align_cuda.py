@@ -5,9 +5,6 @@ reference on every test input, prints two tables and saves them. It needs a GPU,
 PyTorch and torchvision, and no TensorFlow.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from keras_frcnn.benchmarks import standalone
@@ -18,7 +15,6 @@ from keras_frcnn.custom_ops.align_cases import AlignCase, all_cases, random_case
 from keras_frcnn.custom_ops.align_reference import roi_align_grad_reference, roi_align_reference
 from keras_frcnn.custom_ops.cases import DTYPES
 from keras_frcnn.custom_ops.cuda_kernels import CudaKernels, Memory, Shape
-from keras_frcnn.files import replacing
 
 MODES = ((0, True), (0, False), (2, True), (3, False))  # sampling ratio, aligned
 TIMED_DTYPES = ("float32", "float16", "bfloat16")
@@ -198,12 +194,7 @@ def main(argv: list[str]) -> int:
         InputError: something that it needs is missing.
         MismatchError: the kernels give wrong results.
     """
-    parser = argparse.ArgumentParser(prog="keras-frcnn bench roi-align", description=__doc__)
-    parser.add_argument("--standalone", action="store_true", required=True)
-    parser.add_argument("--out", type=Path, default=Path("roi_align_cuda_benchmark.md"))
-    parser.add_argument("--rounds", type=int, default=20, help="measurements; the median counts")
-    arguments = parser.parse_args(argv)
-
+    arguments = standalone.parsed(argv, "roi-align", __doc__)
     kernels = standalone.kernels()
     compared = check(kernels, standalone.TorchMemory(), all_cases() + random_cases(50))
     print(f"{compared} inputs give the reference's results.")
@@ -224,8 +215,5 @@ def main(argv: list[str]) -> int:
         + "\n"
         + markdown([standalone.KERNEL_COLUMNS, *kernel_rows(kernels)])
     )
-    print(text)
-    with replacing(arguments.out) as path:
-        path.write_text(text, "utf-8")
-    print(f"Saved to {arguments.out}")
+    standalone.print_and_save(text, arguments.out)
     return 0

@@ -5,9 +5,6 @@ reference on every test input, prints two tables and saves them. It needs a GPU,
 PyTorch and torchvision, and no TensorFlow.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
 from keras_frcnn.benchmarks import roi_pool_workload as cpu
@@ -17,7 +14,6 @@ from keras_frcnn.custom_ops import cuda_kernels
 from keras_frcnn.custom_ops.cases import DTYPES, Case, all_cases, random_cases, same_bits
 from keras_frcnn.custom_ops.cuda_kernels import CudaKernels, Memory, Shape
 from keras_frcnn.custom_ops.reference import roi_pool_grad_reference, roi_pool_reference
-from keras_frcnn.files import replacing
 
 TIMED_DTYPES = ("float32", "float16", "bfloat16")
 # name: images, pixels of a padded image, RoIs in all
@@ -186,12 +182,7 @@ def main(argv: list[str]) -> int:
         InputError: something that it needs is missing.
         MismatchError: the kernels give wrong results.
     """
-    parser = argparse.ArgumentParser(prog="keras-frcnn bench roi-pool", description=__doc__)
-    parser.add_argument("--standalone", action="store_true", required=True)
-    parser.add_argument("--out", type=Path, default=Path("roi_pool_cuda_benchmark.md"))
-    parser.add_argument("--rounds", type=int, default=20, help="measurements; the median counts")
-    arguments = parser.parse_args(argv)
-
+    arguments = standalone.parsed(argv, "roi-pool", __doc__)
     kernels = standalone.kernels()
     compared = check(kernels, standalone.TorchMemory(), all_cases() + random_cases(100))
     print(f"{compared} inputs give the reference's results.")
@@ -208,10 +199,7 @@ def main(argv: list[str]) -> int:
         + "\n"
         + markdown([standalone.KERNEL_COLUMNS, *kernel_rows(kernels)])
     )
-    print(text)
-    with replacing(arguments.out) as path:
-        path.write_text(text, "utf-8")
-    print(f"Saved to {arguments.out}")
+    standalone.print_and_save(text, arguments.out)
     return 0
 
 

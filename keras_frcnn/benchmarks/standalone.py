@@ -3,6 +3,7 @@
 Needs PyTorch and torchvision, and no TensorFlow.
 """
 
+import argparse
 import dataclasses
 import statistics
 import tempfile
@@ -14,6 +15,7 @@ from keras_frcnn.custom_ops import cuda
 from keras_frcnn.custom_ops.compiler import NoCompilerError, find_compiler
 from keras_frcnn.custom_ops.cuda_kernels import CudaKernels
 from keras_frcnn.errors import InputError
+from keras_frcnn.files import replacing
 
 CALLS_A_ROUND = 20  # one after another, timed together
 KERNEL_COLUMNS = ["kernel", "dtype", "registers", "spilled bytes", "occupancy", "blocks"]
@@ -74,6 +76,24 @@ def kernels() -> CudaKernels:
         except cuda.CudaUnavailableError as error:
             raise InputError(f"{nvcc.path} cannot compile the kernels: {error}") from error
         return CudaKernels(library, torch.cuda.current_stream().cuda_stream)
+
+
+def parsed(argv: list[str], name: str, description: str) -> argparse.Namespace:
+    """The arguments of `keras-frcnn bench NAME --standalone`."""
+    parser = argparse.ArgumentParser(prog=f"keras-frcnn bench {name}", description=description)
+    parser.add_argument("--standalone", action="store_true", required=True)
+    out = Path(f"{name.replace('-', '_')}_cuda_benchmark.md")
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--rounds", type=int, default=20, help="measurements; the median counts")
+    return parser.parse_args(argv)
+
+
+def print_and_save(text: str, path: Path) -> None:
+    """Print the tables and write them to a file."""
+    print(text)
+    with replacing(path) as partial:
+        partial.write_text(text, "utf-8")
+    print(f"Saved to {path}")
 
 
 def heading(bandwidth: float, rounds: int) -> str:

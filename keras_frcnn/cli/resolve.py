@@ -12,9 +12,10 @@ from pathlib import Path
 from keras_frcnn.cli.training_options import given
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.trunks import TRUNKS
+from keras_frcnn.proposal_defaults import OF_ANCHORS
 from keras_frcnn.recipes import Recipe, load_recipe, recipe_of
 from keras_frcnn.runs.directory import load_settings
-from keras_frcnn.settings import OF_ANCHORS, Settings, differences, option
+from keras_frcnn.settings import Settings, differences, option
 
 _KINDS = ("detector", "alternating")  # settings on which the defaults of others depend
 # Settings that only some trainings read.

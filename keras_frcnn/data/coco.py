@@ -9,7 +9,6 @@ pycocotools reads these files too, but takes what it finds: a missing image or c
 KeyError without the name of the annotation. So the few fields that are needed are read here.
 """
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from keras_frcnn.data.assembly import FoundImage, FoundObject
 from keras_frcnn.data.faults import Faults
+from keras_frcnn.data.json_files import load_json, read_bytes
 from keras_frcnn.data.listed import ListedSource
 from keras_frcnn.data.paths import existing, find_image, inside
 from keras_frcnn.data.segmentation import of_coco
@@ -109,21 +109,13 @@ def _identity(obj: FoundObject) -> tuple:
 
 def _is_coco(path: Path) -> bool:
     """Whether the file looks like an object with images and categories; reading it shows more."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_bytes(path)
     is_object = _START.match(content) is not None
     return is_object and b'"images"' in content and b'"categories"' in content
 
 
 def _load(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON ({error})") from error
+    content = load_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: is no COCO file, which has images, annotations and categories")
     for key in ("images", "annotations", "categories"):

@@ -22,6 +22,16 @@ from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.errors import InputError
 from keras_frcnn.models.heads import REGION_LAYER
 
+# What a detector is set to, beside the names of its classes.
+SETTINGS = (
+    "pixel_means",
+    "min_side",
+    "max_side",
+    "score_threshold",
+    "nms_iou",
+    "max_detections",
+)
+
 
 class Detector:
     """A trained model with all that stands between a photograph and its detections.
@@ -81,6 +91,10 @@ class Detector:
         self.max_detections = max_detections
         self._traced = self._trace()
 
+    def settings(self) -> dict:
+        """The arguments, beside the model, that make another detector like this one."""
+        return {name: getattr(self, name) for name in (*SETTINGS, "class_names")}
+
     def _trace(self):
         """One trace for all sizes of images and numbers of proposals."""
         return tf.function(
@@ -110,7 +124,10 @@ class Detector:
             images: uint8 RGB [N, H, W, 3].
             proposals: float32 [N, R, 4], pixels of `images`; rows of -1 are padding.
         """
-        probabilities, deltas = self.predict(images, proposals)
+        return self.postprocessed(*self.predict(images, proposals), proposals, images)
+
+    def postprocessed(self, probabilities, deltas, proposals, images):
+        """`postprocess` of what the network says of images of one size, with these settings."""
         return postprocess(
             probabilities,
             deltas,
@@ -127,17 +144,21 @@ class Detector:
         Proposals that fall on the same cells of the feature map have the same features; they
         are pooled and classified once.
         """
-        image_size = tf.shape(images)[1:3]
-        size = scaled_size(image_size, self.min_side, self.max_side)
-        rois = proposals * box_scale(image_size, size)
-        distinct, index = self.model.get_layer(REGION_LAYER).distinct_rois(rois)
-        scaled = pad_small(scale_image(images, size, self.pixel_means))
+        scaled, scale = self.scaled(images)
+        distinct, index = self.model.get_layer(REGION_LAYER).distinct_rois(proposals * scale)
         outputs = self.network(scaled, distinct)
         probabilities = tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32))
         return (
             tf.gather(probabilities, index, batch_dims=1),
             tf.gather(outputs["bbox_pred"], index, batch_dims=1),
         )
+
+    def scaled(self, images):
+        """Images of one size as the network sees them, and the scale of boxes, float32 [4]."""
+        image_size = tf.shape(images)[1:3]
+        size = scaled_size(image_size, self.min_side, self.max_side)
+        scaled = pad_small(scale_image(images, size, self.pixel_means))
+        return scaled, box_scale(image_size, size)
 
     def network(self, images, rois):
         """The model's outputs for scaled images and RoIs in their pixels."""

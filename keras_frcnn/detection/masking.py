@@ -10,11 +10,9 @@ import tensorflow as tf
 
 from keras_frcnn import boxes as box_ops
 from keras_frcnn import run_length
-from keras_frcnn.data.preprocessing import box_scale, pad_small, scale_image, scaled_size
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
 from keras_frcnn.detection.paste import paste
-from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.detection.proposing import ProposingDetector
 from keras_frcnn.models.heads import (
     MASK_ALIGN,
@@ -39,7 +37,7 @@ class MaskDetector(Detector):
 
     def __init__(self, model: keras.Model, *args, **settings):
         super().__init__(model, *args, **settings)
-        self.box_model, self.mask_branch = box_branch(model), MaskBranch(model)
+        self.box_model, self.network_masks = box_branch(model), MaskBranch(model)
 
     def detect(self, image: np.ndarray, proposals: np.ndarray) -> Detections:
         """Detections of one image, best first; the arguments are those of `Detector.detect`."""
@@ -47,22 +45,12 @@ class MaskDetector(Detector):
 
     def detect_batch(self, images, proposals):
         """As `Detector.detect_batch`, and masks [N, D, M, M], probabilities in frames of boxes."""
-        image_size = tf.shape(images)[1:3]
-        size = scaled_size(image_size, self.min_side, self.max_side)
-        scale = box_scale(image_size, size)
-        scaled = pad_small(scale_image(images, size, self.pixel_means))
+        scaled, scale = self.scaled(images)
         outputs = self.network_boxes(scaled, proposals * scale)
-        found = postprocess(
-            tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32)),
-            outputs["bbox_pred"],
-            proposals,
-            image_size,
-            self.score_threshold,
-            self.nms_iou,
-            self.max_detections,
-        )
+        probabilities = tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32))
+        found = self.postprocessed(probabilities, outputs["bbox_pred"], proposals, images)
         logits = self.network_masks(outputs["features"], found[0] * scale, found[2])
-        return *found, probabilities(logits, found[2])
+        return *found, mask_probabilities(logits, found[2])
 
     def network(self, images, rois):
         """Scores and offsets for scaled images and RoIs in their pixels."""
@@ -72,10 +60,6 @@ class MaskDetector(Detector):
     def network_boxes(self, images, rois):
         """Scores, offsets and features."""
         return self.box_model({"images": images, "rois": rois}, training=False)
-
-    def network_masks(self, features, boxes, classes):
-        """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
-        return self.mask_branch(features, boxes, classes)
 
 
 class ProposingMaskDetector(ProposingDetector):
@@ -90,7 +74,7 @@ class ProposingMaskDetector(ProposingDetector):
 
     def __init__(self, model: keras.Model, *args, **settings):
         super().__init__(model, *args, **settings)
-        self.mask_branch = MaskBranch(model)
+        self.network_masks = MaskBranch(model)
 
     def examine(self, image: np.ndarray) -> tuple[Detections, np.ndarray]:
         """The detections of one image and the proposals [P, 4] that they came from, best first."""
@@ -106,21 +90,10 @@ class ProposingMaskDetector(ProposingDetector):
     def _examine(self, images):
         features, proposals, _, scale = self.proposer.propose_scaled(images)
         outputs = self.network_head(features, proposals * scale)
-        found = postprocess(
-            tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32)),
-            outputs["bbox_pred"],
-            proposals,
-            tf.shape(images)[1:3],
-            self.score_threshold,
-            self.nms_iou,
-            self.max_detections,
-        )
+        probabilities = tf.nn.softmax(tf.cast(outputs["cls_score"], tf.float32))
+        found = self.postprocessed(probabilities, outputs["bbox_pred"], proposals, images)
         logits = self.network_masks(features, found[0] * scale, found[2])
-        return *found, probabilities(logits, found[2]), proposals
-
-    def network_masks(self, features, boxes, classes):
-        """Logits [N, D, M, M] of the masks of boxes in pixels of the scaled images."""
-        return self.mask_branch(features, boxes, classes)
+        return *found, mask_probabilities(logits, found[2]), proposals
 
 
 def box_branch(model: keras.Model) -> keras.Model:
@@ -156,7 +129,7 @@ class MaskBranch:
         return self.predictor(x, classes)
 
 
-def probabilities(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+def mask_probabilities(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Of logits [N, D, M, M] with classes [N, D]; zeros where the class is 0, a row of padding."""
     is_real = (classes > 0)[:, :, None, None]
     return tf.where(is_real, tf.sigmoid(tf.cast(logits, tf.float32)), 0.0)

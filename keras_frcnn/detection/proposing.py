@@ -11,7 +11,6 @@ import tensorflow as tf
 from keras_frcnn import boxes as box_ops
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.detection.detector import Detector
-from keras_frcnn.detection.postprocess import postprocess
 from keras_frcnn.detection.proposer import Proposer, head_of
 from keras_frcnn.models.rpn import ProposalOptions
 
@@ -45,6 +44,10 @@ class ProposingDetector(Detector):
             model, self.pixel_means, self.min_side, self.max_side, self.options
         )
         self.head = head_of(model)
+
+    def settings(self) -> dict:
+        """As `Detector.settings`, with the options of the proposals."""
+        return super().settings() | {"options": self.options}
 
     def _trace(self):
         return tf.function(
@@ -87,13 +90,4 @@ class ProposingDetector(Detector):
 
     def _examine(self, images):
         probabilities, deltas, proposals, _ = self.predict(images)
-        found = postprocess(
-            probabilities,
-            deltas,
-            proposals,
-            tf.shape(images)[1:3],
-            self.score_threshold,
-            self.nms_iou,
-            self.max_detections,
-        )
-        return *found, proposals
+        return *self.postprocessed(probabilities, deltas, proposals, images), proposals

@@ -152,10 +152,8 @@ def soft_suppress(
 def _at_side(detector: Detector, side: int) -> Detector:
     """The detector at another shorter side; the longest side grows along."""
     longest = round(detector.max_side * side / detector.min_side)
-    settings = {"min_side": side, "max_side": longest}
-    if not detector.needs_proposals:
-        settings["options"] = detector.options
-    return type(detector)(detector.model, detector.pixel_means, **settings)
+    settings = detector.settings() | {"min_side": side, "max_side": longest}
+    return type(detector)(detector.model, **settings)
 
 
 def _boxes_of(detector: Detector, box_regression: bool, images, *given):
@@ -205,9 +203,5 @@ def with_options(detector: Detector, options: TestOptions) -> Detector | TestTim
             f"--flip, --test-scales, --soft-nms, --no-box-regression: {detector.kind} finds masks "
             "in the image as it is, at the run's scale; leave them out"
         )
-    settings = ("min_side", "max_side", "score_threshold", "max_detections", "class_names")
-    about = {name: getattr(detector, name) for name in settings}
-    if not detector.needs_proposals:
-        about["options"] = detector.options
-    about["nms_iou"] = options.nms_iou
-    return type(detector)(detector.model, detector.pixel_means, **about)
+    settings = detector.settings() | {"nms_iou": options.nms_iou}
+    return type(detector)(detector.model, **settings)

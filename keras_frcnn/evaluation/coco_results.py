@@ -6,7 +6,6 @@ where the data set is COCO's; otherwise images count from 1 in the order of the 
 k is category k. `file_name` and `category` stand beside them for readers without that file.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_frcnn.data.dataset import Dataset, ImageRecord
+from keras_frcnn.data.json_files import load_json
 from keras_frcnn.data.segmentation import of_coco
 from keras_frcnn.data.voc_annotation import tidy_name
 from keras_frcnn.detection.detections import Detections
@@ -96,20 +96,6 @@ def read_coco_results(path: str | Path, dataset: Dataset) -> list[Detections]:
             named.
     """
     return from_entries(path, load_json(path), dataset)
-
-
-def load_json(path: str | Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        InputError: it cannot be read or is no JSON.
-    """
-    try:
-        return json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON ({error})") from error
 
 
 def from_entries(path: str | Path, entries: Any, dataset: Dataset) -> list[Detections]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_frcnn.data.dataset import Dataset
+from keras_frcnn.data.json_files import load_json
 from keras_frcnn.detection.detections import Detections
 from keras_frcnn.errors import InputError, cut, shown
 from keras_frcnn.evaluation.coco_results import (
     from_entries,
     from_rows,
     is_finite,
-    load_json,
     mask_of,
 )
 from keras_frcnn.evaluation.voc_results import read_voc_results

@@ -121,12 +121,5 @@ def _function(detector: Detector, variant: Variant):
 
 def _with_proposals(detector: Detector, count: int) -> Detector:
     """The detector with so many proposals of its own."""
-    return type(detector)(
-        detector.model,
-        detector.pixel_means,
-        min_side=detector.min_side,
-        max_side=detector.max_side,
-        max_detections=detector.max_detections,
-        class_names=detector.class_names,
-        options=dataclasses.replace(detector.options, test=count),
-    )
+    options = dataclasses.replace(detector.options, test=count)
+    return type(detector)(detector.model, **detector.settings() | {"options": options})

@@ -12,7 +12,6 @@ from keras import layers
 from keras_frcnn.models.convolution import ChannelwiseConv2D, ConvReLU2D
 
 STRIDE = 16  # of the features, in pixels
-PYRAMID_STRIDE = 32  # of the last tap of a pyramid
 
 
 def application_features(images, name: str, reader: str | int | None):
@@ -49,19 +48,20 @@ def application_features(images, name: str, reader: str | int | None):
     return _rebuilt(images, network, features, STRIDE).last
 
 
-def application_taps(images, name: str, taps: Sequence[str]) -> list:
+def application_taps(images, name: str, taps: Sequence[str], stride: int) -> list:
     """The same with the network's own strides, up to the outputs of several layers.
 
     Args:
         images, name: as for `application_features`.
         taps: the layers, in the order of the network.
+        stride: of the last one.
 
     Returns:
         The Keras tensors of their outputs.
     """
     network = _network(name)
     last = network.get_layer(taps[-1]).output
-    results = _rebuilt(images, network, last, PYRAMID_STRIDE).results
+    results = _rebuilt(images, network, last, stride).results
     return [results[tap] for tap in taps]
 
 

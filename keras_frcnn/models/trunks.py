@@ -159,7 +159,7 @@ def _application_pyramid(trunk: Trunk, *taps: str) -> Trunk:
     def build(images):
         from keras_frcnn.models.applications import application_taps
 
-        return application_taps(images, trunk.application, taps)
+        return application_taps(images, trunk.application, taps, max(LEVELS))
 
     return _pyramid(trunk, build)
 

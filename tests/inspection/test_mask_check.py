@@ -14,7 +14,7 @@ from keras_frcnn.inspection.mask_check import (
     mask_statistics,
     without_mask,
 )
-from tests.data.test_masks import coco
+from tests.data.test_coco_masks import coco
 
 H, W = 120, 150
 
